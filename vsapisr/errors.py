@@ -1,0 +1,25 @@
+"""Errors for users: each says what was wrong, with which value, and what is accepted."""
+
+from __future__ import annotations
+
+__all__ = ["ArgumentError", "ClipError", "DeviceError", "VsapisrError", "WeightsError"]
+
+
+class VsapisrError(Exception):
+    """Root of everything this package raises on purpose. The bridge shows the text as ``Upscale: <text>``."""
+
+
+class ArgumentError(VsapisrError, ValueError):
+    """An argument has a value that is not accepted."""
+
+
+class ClipError(VsapisrError, ValueError):
+    """A clip or frame cannot be upscaled as it is."""
+
+
+class WeightsError(VsapisrError, ValueError):
+    """A weight file is missing, broken, of another kind or of another network."""
+
+
+class DeviceError(VsapisrError, RuntimeError):
+    """The chosen device is not there or cannot do what was asked."""
