@@ -13,6 +13,14 @@ from vsapisr.networks.grl import GRL
 
 CARRIED = 3
 LINEAR = (0.25, 0.5, 0.25)  # after a nearest x2 this is linear interpolation, taps 1/4 and 3/4
+SHARPEN = (0.08, 0.06)  # of the first and the last convolution at the small size: what linear interpolation loses, about
+
+
+def sharpen(amount: float) -> torch.Tensor:
+    """(3, 3) kernel of sum 1: the pixel and ``amount`` times a discrete Laplacian taken from it."""
+    kernel = torch.tensor([[0.5, 1.0, 0.5], [1.0, -6.0, 1.0], [0.5, 1.0, 0.5]]) * -amount
+    kernel[1, 1] += 1
+    return kernel
 
 
 def carry(conv: nn.Conv2d, kernel: torch.Tensor, slope: float | None, outputs: int = 2 * CARRIED) -> None:
@@ -32,15 +40,14 @@ def carry(conv: nn.Conv2d, kernel: torch.Tensor, slope: float | None, outputs: i
 
 @torch.no_grad()
 def start_as_interpolation(model: GRL, branch_scale: float = 0.1) -> None:
-    """Set the weights of a new ``model`` so that its output is the bilinear enlargement of its input, nearly.
+    """Set the weights of a new ``model`` so that its output is a sharpened bilinear enlargement of its input, nearly.
 
     ``branch_scale`` is the first value of the norms that end each residual branch (res-post-norm, Swin V2): small
     branches leave a deep network near the identity while it starts to learn.
     """
-    centre = torch.zeros(3, 3)
-    centre[1, 1] = 1
+    centre = sharpen(0.0)
     linear = torch.outer(torch.tensor(LINEAR), torch.tensor(LINEAR))
-    carry(model.conv_first, centre, None)
+    carry(model.conv_first, sharpen(SHARPEN[0]), None)
     model.conv_after_body.weight[: 2 * CARRIED] *= 0.02
     model.conv_after_body.bias[: 2 * CARRIED] = 0
     # before the first LeakyReLU x and -x come as they are: channel c alone carries x
@@ -48,7 +55,7 @@ def start_as_interpolation(model: GRL, branch_scale: float = 0.1) -> None:
     head.weight[: 2 * CARRIED] *= 0.02
     head.bias[: 2 * CARRIED] = 0
     for channel in range(2 * CARRIED):
-        head.weight[channel, channel] += centre
+        head.weight[channel, channel] += sharpen(SHARPEN[1])
     carry(model.conv_up1, linear, 0.01)
     carry(model.conv_up2, linear, 0.2)
     carry(model.conv_hr, centre, 0.2)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,19 +69,41 @@ def read(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """A PyTorch file, zip or old style, in the published layout or any of the usual ones."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        wanted = re.search(r"(?:Unsupported (?:global|class): ?(?:GLOBAL )?|GLOBAL |WeightsUnpickler error: .*?class )([\w.]+)", str(error))
-        if wanted:
-            raise WeightsError(f"{path} wants to run code ({wanted[1]}) when it is loaded; refused") from None
+        if wanted := foreign_global(path, str(error)):
+            raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
         raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{path} is truncated or damaged ({str(error).splitlines()[0][:100]})") from None
+        reason = str(error).split(". ")[0].splitlines()[0]
+        raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
     return dict(content)
+
+
+def foreign_global(path: Path, error: str) -> str | None:
+    """The name that a refused pickle would have called, from torch's ``error`` or from the pickle's own instructions."""
+    if named := re.search(r"(?:GLOBAL |class )([\w.]+\.\w+)", error):
+        return named[1]
+    if zipfile.is_zipfile(path):
+        return None
+    strings: list[str] = []
+    try:
+        for code, argument, _ in pickletools.genops(path.read_bytes()):
+            if code.name == "GLOBAL":
+                return str(argument).replace(" ", ".")
+            if code.name == "STACK_GLOBAL":
+                return ".".join(strings[-2:])
+            if isinstance(argument, str):
+                strings.append(argument)
+    except ValueError:
+        pass
+    return None
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
