@@ -6,7 +6,7 @@
  *   needs                None, or needs(n) -> frame numbers of the source that frame n is made from (n is always added)
  *   render(n, frames, target) -> dict of frame properties to set (int, float, bytes, str) or to delete (None)
  *       frames = {m: ([(memoryview, stride in bytes) per plane], {property: int | float | bytes})}, read-only
- *       target = [(writable memoryview, stride in bytes) per plane]; no view may be in use after render has returned
+ *       target = [(writable memoryview, stride in bytes) per plane]; nothing may refer to a view after render returned
  *   close()              called once, when the filter is freed or when the interpreter exits
  * Several threads call render at once. The GIL is held only while Python runs. */
 #include "bridge_values.h"
@@ -85,7 +85,8 @@ static int open_node(Filter *filter, const VSMap *in, VSCore *core, const VSAPI 
     PyObject *clip = clip_dict(vsapi->getVideoInfo(filter->source), core, vsapi);
     PyObject *arguments = clip ? argument_dict(in, UPSCALE_ARGUMENTS, vsapi) : NULL;
     PyObject *node = arguments ? python.PyObject_CallMethod(module, "create", "OO", clip, arguments) : NULL;
-    int done = node && read_output(filter, node, core, vsapi) && read_wanted(filter, node) && install_hook();
+    int done = node && read_output(filter, node, core, vsapi) && read_wanted(filter, node) && make_loan_type() &&
+               install_hook();
     if (done) {
         PyObject *key = python.PyLong_FromVoidPtr(filter);
         done = key && !python.PyDict_SetItem(live_nodes, key, node);
@@ -128,12 +129,12 @@ static void VS_CC upscale_free(void *data, VSCore *core, const VSAPI *vsapi) {
     discard(filter, vsapi);
 }
 
-static PyObject *frame_dict(const Filter *filter, const Request *request, const VSFrame **sources, PyObject *views,
+static PyObject *frame_dict(const Filter *filter, const Request *request, const VSFrame **sources, PyObject *loans,
                             const VSAPI *vsapi) {
     PyObject *frames = python.PyDict_New();
     int done = frames != NULL;
     for (int i = 0; done && i < request->count; i++) {
-        PyObject *planes = plane_list(sources[i], NULL, views, vsapi);
+        PyObject *planes = plane_list(sources[i], NULL, loans, vsapi);
         PyObject *properties = planes ? property_dict(sources[i], filter->wanted, vsapi) : NULL;
         PyObject *pair = properties ? python.Py_BuildValue("OO", planes, properties) : NULL;
         PyObject *key = pair ? python.PyLong_FromLongLong(request->numbers[i]) : NULL;
@@ -152,25 +153,21 @@ static PyObject *frame_dict(const Filter *filter, const Request *request, const 
 /* Fills target from sources; 0 with `error` written. GIL held. */
 static int render(Filter *filter, const Request *request, const VSFrame **sources, VSFrame *target, char *error,
                   const VSAPI *vsapi) {
-    PyObject *views = python.PyList_New(0), *planes = NULL, *result = NULL;
-    PyObject *frames = views ? frame_dict(filter, request, sources, views, vsapi) : NULL;
-    if (frames && (planes = plane_list(NULL, target, views, vsapi)))
+    PyObject *loans = python.PyList_New(0), *planes = NULL, *result = NULL;
+    PyObject *frames = loans ? frame_dict(filter, request, sources, loans, vsapi) : NULL;
+    if (frames && (planes = plane_list(NULL, target, loans, vsapi)))
         result = python.PyObject_CallMethod(filter->node, "render", "iOO", request->numbers[0], frames, planes);
     int done = result && set_properties(target, result, vsapi);
-    if (!done) /* before the release: the exception's traceback holds the views */
+    if (!done) /* first of all: the exception's traceback holds the views */
         take_error("internal error", error, ERROR_SIZE);
     drop(result);
     drop(planes);
     drop(frames);
-    if (views && !release_views(views)) {
-        if (done)
-            snprintf(error, ERROR_SIZE, "Upscale: internal error: plane memory is still referenced");
+    if (loans && !end_loans(loans) && done) {
+        snprintf(error, ERROR_SIZE, "Upscale: internal error: plane memory is still referenced");
         done = 0;
-        vsapi->addFrameRef(target); /* never freed: what Python can still reach must stay valid */
-        for (int i = 0; i < request->count; i++)
-            vsapi->addFrameRef(sources[i]);
     }
-    drop(views);
+    drop(loans);
     return done;
 }
 

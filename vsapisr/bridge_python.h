@@ -30,7 +30,8 @@
 
 #define PYTHON_SYMBOLS(X) \
     X(Py_IsInitialized) X(PyGILState_Ensure) X(PyGILState_Release) X(Py_IncRef) X(Py_DecRef) X(Py_BuildValue) \
-    X(PyImport_ImportModule) X(PyGC_Collect) X(PyCMethod_New) X(PyMemoryView_FromMemory) \
+    X(PyImport_ImportModule) X(PyGC_Collect) X(PyCMethod_New) X(PyMemoryView_FromObject) \
+    X(PyBuffer_FillInfo) X(PyType_FromSpec) X(PyType_GenericAlloc) X(PyObject_Free) \
     X(PyObject_GetAttrString) X(PyObject_CallMethod) X(PyObject_IsInstance) \
     X(PyObject_IsTrue) X(PyObject_Str) X(PyObject_Type) X(PyType_GetFlags) X(PyType_GetName) \
     X(PyErr_GetRaisedException) X(PyErr_Clear) X(PyErr_Format) X(PyErr_Occurred) \
@@ -39,7 +40,7 @@
     X(PyFloat_FromDouble) X(PyFloat_AsDouble) X(PyList_New) X(PyList_Append) X(PyList_Size) X(PyList_GetItem) \
     X(PySequence_Size) X(PySequence_GetItem) X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) \
     X(PyDict_DelItem) X(PyDict_Values) X(PyDict_Next) X(PyDict_Clear) \
-    X(PyExc_TypeError) X(PyExc_RuntimeError) X(PyFloat_Type) X(_Py_NoneStruct)
+    X(PyExc_TypeError) X(PyExc_RuntimeError) X(PyExc_BufferError) X(PyFloat_Type) X(_Py_NoneStruct)
 
 static struct {
 #define DECLARE(name) __typeof__(&name) name;

@@ -84,27 +84,114 @@ static int get_int(PyObject *object, const char *name, int *value) {
     return 1;
 }
 
-/* Adds [(memoryview, stride) per plane] to views as well, so that all can be released. */
-static PyObject *plane_list(const VSFrame *source, VSFrame *target, PyObject *views, const VSAPI *vsapi) {
+/* Plane memory lent to Python: what memoryviews over it, their slices, arrays and tensors made from them lead back to.
+ * (memoryview.release would not do: it succeeds although slices or an array of numpy.frombuffer still use the memory.)
+ * It owns a reference to the frame, so the memory stays valid for as long as anything can reach it. */
+typedef struct Loan {
+    PyObject_HEAD
+    const VSFrame *frame;
+    const VSAPI *vsapi;
+    void *memory;
+    Py_ssize_t size;
+    int read_only;
+    int ended;   /* no new view from now on */
+    int exports; /* views and all that is made from them */
+} Loan;
+
+static PyObject *loan_type;
+
+static int loan_get_buffer(PyObject *object, Py_buffer *view, int flags) {
+    Loan *loan = (Loan *)object;
+    if (loan->ended) {
+        view->obj = NULL;
+        python.PyErr_Format(*python.PyExc_BufferError, "the frame of this plane has been given back");
+        return -1;
+    }
+    if (python.PyBuffer_FillInfo(view, object, loan->memory, loan->size, loan->read_only, flags))
+        return -1;
+    loan->exports++;
+    return 0;
+}
+
+static void loan_release_buffer(PyObject *object, Py_buffer *view) {
+    (void)view;
+    ((Loan *)object)->exports--;
+}
+
+static void loan_dealloc(PyObject *object) {
+    Loan *loan = (Loan *)object;
+    PyObject *type = python.PyObject_Type(object);
+    loan->vsapi->freeFrame(loan->frame);
+    python.PyObject_Free(object);
+    drop(type);
+    drop(type); /* the instance's own reference */
+}
+
+static int make_loan_type(void) {
+    static PyType_Slot slots[] = {{Py_tp_dealloc, loan_dealloc},
+                                  {Py_bf_getbuffer, loan_get_buffer},
+                                  {Py_bf_releasebuffer, loan_release_buffer},
+                                  {0, NULL}};
+    static PyType_Spec spec = {"vsapisr.PlaneMemory", sizeof(Loan), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+    if (!loan_type)
+        loan_type = python.PyType_FromSpec(&spec);
+    return loan_type != NULL;
+}
+
+/* Lends one plane of source (to read) or else of target (to write). */
+static PyObject *lend(const VSFrame *source, VSFrame *target, int plane, const VSAPI *vsapi) {
+    const VSFrame *frame = source ? source : target;
+    void *memory = source ? (void *)vsapi->getReadPtr(source, plane) : vsapi->getWritePtr(target, plane);
+    if (!memory) {
+        python.PyErr_Format(*python.PyExc_RuntimeError, "plane %d cannot be reached by the CPU", plane);
+        return NULL;
+    }
+    Loan *loan = (Loan *)python.PyType_GenericAlloc((PyTypeObject *)loan_type, 0); /* zeroed */
+    if (loan) {
+        loan->frame = vsapi->addFrameRef(frame);
+        loan->vsapi = vsapi;
+        loan->memory = memory;
+        loan->size = (Py_ssize_t)vsapi->getStride(frame, plane) * vsapi->getFrameHeight(frame, plane);
+        loan->read_only = source != NULL;
+    }
+    return (PyObject *)loan;
+}
+
+/* [(memoryview, stride) per plane]; what is lent goes into the list `loans` too. */
+static PyObject *plane_list(const VSFrame *source, VSFrame *target, PyObject *loans, const VSAPI *vsapi) {
     const VSFrame *frame = source ? source : target;
     PyObject *planes = python.PyList_New(0);
     int done = planes != NULL, count = vsapi->getVideoFrameFormat(frame)->numPlanes;
     for (int plane = 0; done && plane < count; plane++) {
+        PyObject *loan = lend(source, target, plane, vsapi);
+        PyObject *view = loan && !python.PyList_Append(loans, loan) ? python.PyMemoryView_FromObject(loan) : NULL;
         Py_ssize_t stride = (Py_ssize_t)vsapi->getStride(frame, plane);
-        void *memory = source ? (void *)vsapi->getReadPtr(source, plane) : vsapi->getWritePtr(target, plane);
-        PyObject *view = NULL;
-        if (memory)
-            view = python.PyMemoryView_FromMemory(memory, stride * vsapi->getFrameHeight(frame, plane),
-                                                  source ? 0x100 /* PyBUF_READ */ : 0x200 /* PyBUF_WRITE */);
-        else
-            python.PyErr_Format(*python.PyExc_RuntimeError, "plane %d cannot be read by the CPU", plane);
-        done = view && !python.PyList_Append(views, view) && append(planes, python.Py_BuildValue("On", view, stride));
+        done = view && append(planes, python.Py_BuildValue("On", view, stride));
         drop(view);
+        drop(loan);
     }
     if (done)
         return planes;
     drop(planes);
     return NULL;
+}
+
+/* Ends all loans; 0 if something still holds on to one. Perhaps only a cycle of dead objects does: then collects. */
+static int end_loans(PyObject *loans) {
+    Py_ssize_t held = 0, count = python.PyList_Size(loans);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        held = 0;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            Loan *loan = (Loan *)python.PyList_GetItem(loans, i);
+            loan->ended = 1;
+            held += loan->exports;
+        }
+        if (!held || attempt)
+            break;
+        python.PyGC_Collect();
+    }
+    return !held;
 }
 
 static PyObject *property_dict(const VSFrame *frame, char *const *wanted, const VSAPI *vsapi) {
@@ -159,23 +246,6 @@ static int set_properties(VSFrame *target, PyObject *properties, const VSAPI *vs
         drop(bytes);
     }
     return done;
-}
-
-/* Cuts Python off from the memory of all planes; 0 if something still holds on to some of it. */
-static int release_views(PyObject *views) {
-    int released = 1;
-    for (Py_ssize_t i = 0, collected = 0; i < python.PyList_Size(views); i++) {
-        PyObject *result = python.PyObject_CallMethod(python.PyList_GetItem(views, i), "release", NULL);
-        if (!result && !collected++) { /* perhaps only a cycle of dead objects holds it */
-            python.PyErr_Clear();
-            python.PyGC_Collect();
-            result = python.PyObject_CallMethod(python.PyList_GetItem(views, i), "release", NULL);
-        }
-        released &= result != NULL;
-        drop(result);
-        python.PyErr_Clear();
-    }
-    return released;
 }
 
 #endif
