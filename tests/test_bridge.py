@@ -54,8 +54,8 @@ class Node:
         self.double(frames[n][0], target)
         return {}
 
-    def close(self):
-        CLOSED.append(self)
+    def close(self, closed=CLOSED):  # bound here: vspipe clears the script's names before it frees filters
+        closed.append(self)
 
 def install(create):
     module = types.ModuleType("vsapisr.filter")
@@ -83,15 +83,15 @@ def blank(**changes):
     return core.std.BlankClip(**settings)
 
 
-def python(code: str, **kwargs) -> subprocess.CompletedProcess:
+def python(code: str) -> subprocess.CompletedProcess:
     """Runs FAKE and then the code in a new interpreter."""
-    arguments = [sys.executable, "-c", FAKE + textwrap.dedent(code)]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=EXIT_TIMEOUT, **kwargs)
+    arguments = [sys.executable, "-c", FAKE + code]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=EXIT_TIMEOUT)
 
 
-def output_of(code: str, **kwargs) -> str:
+def output_of(code: str) -> str:
     """Standard output of a process that must end well and say nothing on standard error."""
-    done = python(code, **kwargs)
+    done = python(textwrap.dedent(code))
     assert (done.returncode, done.stderr) == (0, ""), (done.returncode, done.stdout, done.stderr)
     return done.stdout.strip()
 
@@ -317,10 +317,10 @@ def test_errors_in_frames_leave_the_filter_usable(fake):
         "Upscale: internal error: TypeError: render must return a dict",
         "Upscale: internal error: RuntimeError: the frame property 'a b' cannot be set",
         "Upscale: internal error: TypeError: expected bytes, object found",
-        "Upscale: internal error: OverflowError: Python int too large to convert to C long long",
-        "Upscale: internal error: TypeError: encoding without a string argument",
+        "Upscale: internal error: OverflowError: int too big to convert",
+        "Upscale: internal error: TypeError: bad argument type for built-in operation",
         "Upscale: no memory left on cuda:0",
-    ] or texts[5].startswith("Upscale: internal error: TypeError"), texts
+    ]
     assert clip.get_frame(0).props["fine"] == 1
 
 
@@ -384,7 +384,7 @@ STRAYS = {
     "slice": lambda view: view[1:],
     "array": np.asarray,
     "array by frombuffer": lambda view: np.frombuffer(view, np.uint8),
-    "cast": lambda view: view.cast("B", [2048, 2048]),
+    "cast": lambda view: view.cast("b"),
 }
 
 
@@ -478,17 +478,20 @@ clip = vs.core.apisr.Upscale(source)
 """
 
 
+HASHES = """
+import hashlib
+digest = hashlib.sha256()
+for frame in clip.frames(close=True):
+    for plane in range(3):
+        digest.update(np.ascontiguousarray(frame[plane]))
+print(digest.hexdigest())
+"""
+
+
 def test_same_frames_in_python_and_vspipe(tmp_path):
     script = tmp_path / "script.vpy"
     script.write_text(FAKE + SCRIPT + "clip.set_output()\n", encoding="utf-8")
-    expected = output_of(SCRIPT + """
-        import hashlib
-        digest = hashlib.sha256()
-        for frame in clip.frames(close=True):
-            for plane in range(3):
-                digest.update(np.ascontiguousarray(frame[plane]))
-        print(digest.hexdigest())
-    """)
+    expected = output_of(SCRIPT + HASHES)
     for requests in ("1", "8"):
         done = vspipe(tmp_path, "-r", requests, str(script), "-")
         assert done.returncode == 0, done.stderr
@@ -517,8 +520,7 @@ install(Broken)
     script.write_text(FAKE + broken + SCRIPT + "clip.set_output()\n", encoding="utf-8")
     done = vspipe(tmp_path, "-r", "8", str(script), "-")
     assert done.returncode != 0
-    text = done.stderr.decode()
-    assert "Upscale: internal error: ValueError: third" in text and "Traceback" not in text
+    assert b"Upscale: internal error: ValueError: third" in done.stderr
 
 
 # Lifetimes
@@ -572,15 +574,16 @@ def test_nothing_is_left_of_a_frame_or_a_filter():
             filters(Asking, count, 2)
             refusals(count)
 
-        work(500, 30)
-        before = state()
-        work(2000, 100)
-        after = state()
-        print(after[0] / before[0], after[1] - before[1])
+        work(500, 50)
+        states = [state()]
+        for _ in range(4):
+            work(500, 50)
+            states.append(state())
+        print(states[-1][0] / states[0][0], min(new[1] - old[1] for old, new in zip(states, states[1:])))
     """)
     growth, blocks = words.split()
     assert float(growth) < 1.05
-    assert int(blocks) < 100  # one object per frame or per filter would be at least 100
+    assert int(blocks) < 40  # per round, where one object left per filter or refusal would be 50; caches settle slowly
 
 
 ORDERS = {
@@ -674,9 +677,10 @@ install(create)
 parent = os.getpid()
 
 @atexit.register
-def check():
-    if os.getpid() == parent:  # registered first, so runs after the bridge's own hook
-        print(len(made), len(CLOSED), flush=True)
+def check():  # registered after VapourSynth's hook and before the bridge's, so it runs between them, the other way round
+    if os.getpid() != parent:
+        os._exit(0)  # VapourSynth's own hook waits for ever in a forked child
+    print(len(made), len(CLOSED), flush=True)
 
 clip = source.apisr.Upscale()
 """

@@ -160,8 +160,8 @@ static int is_deliberate(PyObject *exception) {
     return deliberate;
 }
 
-/* Clears the raised exception and writes it as "Upscale: ..." into text: the words of a VsapisrError as they are,
- * of anything else the type and the first line behind `kind`. */
+/* Clears the raised exception and writes it as "Upscale: ..." into text: the words of a VsapisrError as they are; of
+ * anything else the type and the first line behind `kind`, and the traceback to the log. */
 static void take_error(const char *kind, char *text, size_t size) {
     PyObject *exception = python.PyErr_GetRaisedException();
     char words[WORDS_SIZE], name[64];
@@ -176,9 +176,9 @@ static void take_error(const char *kind, char *text, size_t size) {
         snprintf(text, size, "Upscale: %s: %s%s%s", kind, name, *words ? ": " : "", words);
         drop(type_name);
         drop(type);
+        if (exception)
+            log_exception(text, exception);
     }
-    if (exception)
-        log_exception(text, exception);
     drop(exception);
 }
 
