@@ -17,4 +17,5 @@ def export(source: Path, target: Path, metadata: dict[str, str], dtype: torch.dt
     weights = {name: value.to(dtype).contiguous() for name, value in state["ema"].items()}
     temporary = target.with_name(target.name + ".part")
     save_file(weights, temporary, {"iterations": str(state["iteration"]), "config": state["config"], **metadata})
+    temporary.chmod(0o644)
     os.replace(temporary, target)
