@@ -528,7 +528,7 @@ install(Broken)
 
 def test_nothing_is_left_of_a_frame_or_a_filter():
     """Python's own caches settle slowly, so each kind of work is repeated and the round with the least growth counts: one
-    object left behind per frame, filter or refusal would be 100 or more of them in every round."""
+    object left behind per frame, filter or refusal would be 200 or more of them in every round."""
     words = output_of("""
         import gc, psutil
 
@@ -567,7 +567,7 @@ def test_nothing_is_left_of_a_frame_or_a_filter():
             gc.collect()
             return psutil.Process().memory_info().rss, sys.getallocatedblocks()
 
-        for work in ((Reader, 1, 700), (Asking, 1, 700), (Reader, 100, 2), (Refusing, 100, 1)):
+        for work in ((Reader, 1, 700), (Asking, 1, 700), (Reader, 200, 2), (Refusing, 200, 1)):
             pull(*work)
             states = [state()]
             for _ in range(5):
@@ -578,8 +578,7 @@ def test_nothing_is_left_of_a_frame_or_a_filter():
     """)
     for line in words.splitlines():
         growth, blocks = line.split()
-        assert float(growth) < 1.05
-        assert int(blocks) < 50
+        assert float(growth) < 1.05 and int(blocks) < 120, words
 
 
 ORDERS = {
