@@ -60,9 +60,17 @@ def checkout(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(checkout, tmp_path_factory) -> Path:
+def sdist(checkout, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    code = "from setuptools import build_meta; print(build_meta.build_sdist(__import__('sys').argv[1]))"
+    return folder / run(sys.executable, "-c", code, folder, cwd=checkout).split()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory) -> Path:
+    """Built from the source distribution, which therefore is complete if this wheel is."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, checkout)
+    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, sdist)
     (path,) = folder.glob("*.whl")
     return path
 
@@ -136,18 +144,6 @@ def test_library_asks_nothing_of_python_at_load_time(wheel, tmp_path):
         assert "libpython" not in run("readelf", "-d", library)
 
 
-def test_install_and_uninstall(wheel, environment, tmp_path):
-    installed(environment, "install", "--quiet", "--no-deps", "--no-index", wheel)
-    assert plugin_files(environment) == ALL_FILES
-    python = interpreter(environment)
-    version, path = run(python, "-c", PROBE, cwd=tmp_path).split(maxsplit=1)
-    assert version == vsapisr.__version__
-    assert Path(path.strip()).resolve().is_relative_to(environment.resolve())
-    assert see_in_vspipe(environment, tmp_path) == version
-    installed(environment, "uninstall", "--quiet", "--yes", "vsapisr")
-    assert plugin_files(environment) == set()
-
-
 def see_in_vspipe(environment: Path, tmp_path: Path) -> str:
     """Version as a script in that environment's own vspipe sees it."""
     script = tmp_path / "script.vpy"
@@ -165,32 +161,29 @@ def see_in_vspipe(environment: Path, tmp_path: Path) -> str:
     return (tmp_path / "seen").read_text(encoding="utf-8")
 
 
-def test_editable_install_over_itself_over_a_wheel_and_under_one(checkout, wheel, environment, tmp_path):
+def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_path):
+    """Each over the one before, the strict editable mode over the other: two files in the plugin folder, then none."""
+    wheel_install = ["install", "--quiet", "--no-deps", "--no-index", wheel]
     editable = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--editable", checkout]
     strict = [*editable, "--config-settings", "editable_mode=strict"]
-    built = ["install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", wheel]
-    for command in (editable, strict, built, editable):
+    for command in (wheel_install, editable, strict):
         installed(environment, *command)
         assert plugin_files(environment) == ALL_FILES
-    version, path = run(interpreter(environment), "-c", PROBE, cwd=tmp_path).split(maxsplit=1)
-    assert version == vsapisr.__version__
-    assert Path(path.strip()).resolve().is_relative_to(environment.resolve())
-    code = "import vsapisr; print(vsapisr.__file__)"
-    source = Path(run(interpreter(environment), "-c", code, cwd=tmp_path).strip())
-    assert source.resolve().is_relative_to(checkout.resolve())
+        code = f"{PROBE}; import vsapisr; print(vsapisr.__file__)"
+        plugin, package = run(interpreter(environment), "-c", code, cwd=tmp_path).splitlines()
+        assert plugin.split()[0] == vsapisr.__version__
+        assert Path(plugin.split(maxsplit=1)[1]).resolve().is_relative_to(environment.resolve())
+        home = environment if command is wheel_install else checkout
+        assert Path(package).resolve().is_relative_to(home.resolve())
+    assert see_in_vspipe(environment, tmp_path) == vsapisr.__version__
     assert not list((checkout / "vsapisr").rglob(f"*{SUFFIX}")) and not (checkout / "vapoursynth").exists()
     installed(environment, "uninstall", "--quiet", "--yes", "vsapisr")
     assert plugin_files(environment) == set()
 
 
-def test_source_distribution_can_be_built_from(checkout, tmp_path):
-    code = "from setuptools import build_meta; print(build_meta.build_sdist(__import__('sys').argv[1]))"
-    name = run(sys.executable, "-c", code, tmp_path, cwd=checkout).split()[-1]
-    with tarfile.open(tmp_path / name) as archive:
+def test_source_distribution_contents(sdist):
+    with tarfile.open(sdist) as archive:
         names = {member.split("/", 1)[1] for member in archive.getnames() if "/" in member}
     needed = {"bridge.c", "bridge_python.h", "bridge_values.h", "py.typed", "__init__.py", "models/probe.safetensors"}
     assert {f"vsapisr/{part}" for part in needed} | {"setup.py", "pyproject.toml", "LICENSE"} <= names
-    pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", tmp_path, tmp_path / name)
-    (built,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(built) as archive:
-        assert {"vapoursynth/plugins/" + file for file in ALL_FILES} <= set(archive.namelist())
+    assert not [name for name in names if name.endswith(SUFFIX)]
