@@ -437,6 +437,20 @@ def test_dead_cycle_over_plane_memory_is_collected(fake):
     core.apisr.Upscale(blank()).get_frame(0)
 
 
+def test_node_goes_with_its_filter(fake):
+    import weakref
+
+    made = []
+    fake.install(lambda clip, arguments: made.append(fake.Node(clip, arguments)) or made[-1])
+    clip = core.apisr.Upscale(blank())
+    clip.get_frame(0).close()
+    alive = weakref.ref(made.pop())
+    assert alive() and not fake.CLOSED
+    del clip
+    assert fake.CLOSED.pop() is alive()
+    assert alive() is None
+
+
 def test_close_that_raises_is_swallowed_and_logged(fake, caplog):
     class Node(fake.Node):
         def close(self):
@@ -528,7 +542,7 @@ install(Broken)
 
 def test_nothing_is_left_of_a_frame_or_a_filter():
     """Python's own caches settle slowly, so each kind of work is repeated and the round with the least growth counts: one
-    object left behind per frame, filter or refusal would be 100 or more of them in every round."""
+    object left behind per frame, filter or refusal would be 200 or more of them in every round."""
     words = output_of("""
         import gc, psutil
 
@@ -567,7 +581,7 @@ def test_nothing_is_left_of_a_frame_or_a_filter():
             gc.collect()
             return psutil.Process().memory_info().rss, sys.getallocatedblocks()
 
-        for work in ((Reader, 1, 700), (Asking, 1, 700), (Reader, 100, 2), (Refusing, 100, 1)):
+        for work in ((Reader, 1, 700), (Asking, 1, 700), (Reader, 200, 2), (Refusing, 200, 1)):
             pull(*work)
             states = [state()]
             for _ in range(5):
@@ -578,8 +592,7 @@ def test_nothing_is_left_of_a_frame_or_a_filter():
     """)
     for line in words.splitlines():
         growth, blocks = line.split()
-        assert float(growth) < 1.05
-        assert int(blocks) < 50
+        assert float(growth) < 1.05 and int(blocks) < 120, words
 
 
 ORDERS = {
@@ -656,7 +669,8 @@ class Slow(Node):
     def render(self, n, frames, target):
         for _ in range(4):
             time.sleep(0.005)
-            assert not self.closed, "closed during render"
+            if self.closed:
+                os.write(2, b"closed during render")
         return super().render(n, frames, target)
     def close(self):
         assert not self.closed
