@@ -12,6 +12,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
+from vsapisr.colour import RGB, YUV, Colour, Format, resolve
 from vsapisr.networks import forms
 
 core = vs.core
@@ -93,21 +94,27 @@ def test_same_as_resize_there_and_back(format, coding):
         assert "_ChromaLocation" not in result.props
 
 
-@pytest.mark.parametrize(("size", "matrix"), [((640, 360), 6), ((1024, 576), 6), ((1032, 576), 1), ((640, 584), 1)])
 @pytest.mark.parametrize("tag", [None, 2])
-def test_unspecified_matrix_does_not_shift_colour(size, matrix, tag):
-    source = picture(*size).resize.Bicubic(format=vs.YUV420P8, matrix=matrix, range=0)
+def test_unspecified_matrix_does_not_shift_colour(tag):
+    source = picture().resize.Bicubic(format=vs.YUV420P8, matrix=6, range=0)
     untagged = source.std.RemoveFrameProps(["_Matrix", "_Range", "_ChromaLocation"])
     if tag:
         untagged = untagged.std.SetFrameProps(_Matrix=tag)
     result = untagged.apisr.Upscale(device="cpu").get_frame(0)
-    wanted = source.apisr.Upscale(device="cpu").get_frame(0)
-    explicit = source.resize.Bicubic(format=vs.RGBS).resize.Point(width=4 * size[0], height=4 * size[1])
-    explicit = explicit.resize.Bicubic(format=vs.YUV420P8, matrix=matrix, range=0).get_frame(0)
-    for ours, tagged, theirs in zip(planes(result), planes(wanted), planes(explicit)):
-        assert np.array_equal(ours, tagged)
+    explicit = source.resize.Bicubic(format=vs.RGBS).resize.Point(width=4 * WIDTH, height=4 * HEIGHT)
+    explicit = explicit.resize.Bicubic(format=vs.YUV420P8, matrix=6, range=0).get_frame(0)
+    for ours, theirs in zip(planes(result), planes(explicit)):
         assert np.abs(ours - theirs).mean() < 0.5
-    assert result.props["_Matrix"] == matrix, "the larger size would be taken for another matrix"
+    assert result.props["_Matrix"] == 6, "a larger picture without it would be taken for BT.709"
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((640, 360), 6), ((1024, 576), 6), ((1026, 576), 1), ((640, 578), 1), ((1920, 1080), 1)]
+)
+def test_customs_for_what_is_unspecified(size, matrix):
+    yuv, rgb = Format(YUV, 0, 8, 1, 1), Format(RGB, 0, 8)
+    assert resolve(yuv, {}, *size) == resolve(yuv, {"_Matrix": 2}, *size) == Colour(matrix, False, 0)
+    assert resolve(rgb, {}, *size) == Colour(0, True, 0)
 
 
 @pytest.mark.parametrize("format", [vs.RGB24, vs.RGBS, vs.YUV444P16, vs.YUV420P8, vs.GRAY8])
@@ -149,7 +156,8 @@ def test_any_size(size):
 def test_other_properties_are_the_source_frames_own():
     source = picture().resize.Bicubic(format=vs.YUV420P8, matrix=1) * 3
     source = source.std.SetFrameProps(_DurationNum=1001, _DurationDen=24000, _SARNum=1, _SARDen=1, _PictType="I", mine=[1, 2])
-    source = source.std.FrameEval(lambda n: source.std.SetFrameProps(number=n), clip_src=source)
+    plain = source
+    source = plain.std.FrameEval(lambda n: plain.std.SetFrameProps(number=n), clip_src=plain)
     result = source.apisr.Upscale(device="cpu")
     for n in (2, 0, 1):
         ours, theirs = dict(result.get_frame(n).props), dict(source.get_frame(n).props)
