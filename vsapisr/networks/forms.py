@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import weights
 from .grl import GRL
+from .grl_inference import GRLInference
 
 _loaded: weakref.WeakValueDictionary[tuple, nn.Module] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
@@ -17,8 +18,7 @@ _lock = threading.Lock()
 
 def inference_form(grl: GRL, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The fast form of a network on its device."""
-    grl.memory_format = torch.channels_last
-    return grl.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    return GRLInference(grl, dtype).to(device)
 
 
 def load_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
