@@ -31,10 +31,10 @@ def draw_face(canvas: Canvas, look: Look, pose: Pose) -> None:
         for side in (ear, mirror(ear)):
             shape = smooth(side, closed=True)
             canvas.fill(shape, look.skin_shade)
-            canvas.outline(shape, 0.03, look.line)
+            canvas.outline(shape, 0.019, look.line)
     face = turned(FACE, pose.turn, 0.05)
     canvas.fill(face, look.skin)
-    canvas.outline(face, 0.034, look.line)
+    canvas.outline(face, 0.021, look.line)
     inside = np.asarray(face) * 0.985
     # The light comes from the upper left: shade along the right cheek, and under the hair.
     crescent = join(smooth(pts((1.1, -0.5), (1.1, 0.4), (0.72, 1.05), (0.1, 1.4))),
@@ -138,4 +138,4 @@ def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
     if pose.mouth == 2:
         teeth = turned(join(top, (top * (0.85, 1.0) + (0, 0.045))[::-1]), pose.turn, 0.2)
         canvas.fill(teeth, (250, 248, 246), clip=shape)
-    canvas.outline(shape, 0.026, look.line)
+    canvas.outline(shape, 0.016, look.line)
