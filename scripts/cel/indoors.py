@@ -46,8 +46,6 @@ def _wall(room: Canvas) -> None:
         for frame in ((x0, 26, x0 + 5, 214), (x1 - 5, 26, x1, 214), (x0, 26, x1, 31), ((x0 + x1) / 2 - 3, 26, (x0 + x1) / 2 + 3, 214), (x0, 84, x1, 88)):
             room.fill(box(*frame), (236, 232, 226))
             room.fill(box(frame[2] - 1.4, frame[1], frame[2], frame[3]), (176, 170, 176))
-        glare = pts((x0 + 20, 214), (x0 + 70, 26), (x0 + 96, 26), (x0 + 46, 214))
-        del glare
     room.fill(box(0, 22, 640, 26), (190, 172, 154))
     room.fill(box(0, 246, 640, 250), (150, 124, 108))
 

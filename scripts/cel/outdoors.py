@@ -10,7 +10,7 @@ from .paint import HEIGHT, WIDTH, clouds, gradient, grain, textured
 
 __all__ = ["TOWN_WIDTH", "foreground", "school", "town"]
 
-TOWN_WIDTH = WIDTH + 480
+TOWN_WIDTH = WIDTH + 180
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -170,7 +170,7 @@ def _house(canvas: Canvas, rng: np.random.Generator, x: float, y: float, width: 
 def foreground(scale: float, seed: int = 21) -> np.ndarray:
     """What passes near the camera while the town pans by: a railing and grass; (H, W, 4) premultiplied, twice as long."""
     rng = np.random.default_rng(seed)
-    width = WIDTH + 640
+    width = WIDTH + 360
     canvas = Canvas(width, HEIGHT, scale)
     for x in np.arange(0, width, 26):
         canvas.fill(box(x, 300, x + 3.2, HEIGHT), (58, 52, 78))

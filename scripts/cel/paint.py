@@ -41,14 +41,15 @@ def clouds(sky: np.ndarray, scale: float, banks: tuple[tuple[float, float, float
     rng = np.random.default_rng(seed)
     for k, (middle, base, width) in enumerate(banks):
         puffs = _puffs(rng, middle, base, width)
-        x0, y0 = (max(int((puffs[:, i] - 1.4 * puffs[:, 2]).min() * scale), 0) for i in (0, 1))
-        x1 = min(int((puffs[:, 0] + 1.4 * puffs[:, 2]).max() * scale) + 1, sky.shape[1])
-        y1 = min(int((base + 0.1 * width) * scale) + 1, sky.shape[0])
-        if x1 <= x0 or y1 <= y0:
+        # The area in whole design units, so that its noise falls alike at every scale.
+        low = np.maximum(np.floor((puffs[:, :2] - 1.4 * puffs[:, 2:]).min(axis=0)), 0)
+        high = np.minimum(np.ceil(((puffs[:, 0] + 1.4 * puffs[:, 2]).max(), base + 0.1 * width)), (sky.shape[1] / scale, sky.shape[0] / scale))
+        if (high <= low).any():
             continue
-        x, y = (np.arange(x0, x1, dtype=np.float32) + 0.5) / scale, (np.arange(y0, y1, dtype=np.float32) + 0.5)[:, None] / scale
-        rough = noise((x1 - x0) / scale, (y1 - y0) / scale, scale, width / 9, 4, seed + 17 * k)
-        rough = cv2.resize(rough, (x1 - x0, y1 - y0))
+        (x0, y0), (x1, y1) = (np.round(v * scale).astype(int) for v in (low, high))
+        x = (np.arange(x0, x1, dtype=np.float32) + 0.5) / scale
+        y = (np.arange(y0, y1, dtype=np.float32) + 0.5)[:, None] / scale
+        rough = noise(*(high - low), scale, width / 9, 4, seed + 17 * k)[: y1 - y0, : x1 - x0]
         depth, facing = np.full(rough.shape, -1.0, np.float32), np.zeros_like(rough)
         for px, py, radius in puffs:
             dx, dy = (x - px) / radius, (y - py) / radius
