@@ -21,7 +21,8 @@ def noise(width: int, height: int, scale: float, cell: float, octaves: int, seed
     for _ in range(octaves):
         columns, rows = int(np.ceil(width / cell)) + 1, int(np.ceil(height / cell)) + 1
         grid = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
-        place = np.array([[1 / (cell * scale), 0, 0], [0, 1 / (cell * scale), 0]])
+        step = 1 / (cell * scale)
+        place = np.array([[step, 0, step / 2], [0, step, step / 2]])  # pixel centres, or scales would differ by half a pixel
         total += share * cv2.warpAffine(grid, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
                                         borderMode=cv2.BORDER_REPLICATE)
         cell, share = cell / 2, share * 0.55
@@ -41,15 +42,16 @@ def clouds(sky: np.ndarray, scale: float, banks: tuple[tuple[float, float, float
     rng = np.random.default_rng(seed)
     for k, (middle, base, width) in enumerate(banks):
         puffs = _puffs(rng, middle, base, width)
-        # The area in whole design units, so that its noise falls alike at every scale.
-        low = np.maximum(np.floor((puffs[:, :2] - 1.4 * puffs[:, 2:]).min(axis=0)), 0)
-        high = np.minimum(np.ceil(((puffs[:, 0] + 1.4 * puffs[:, 2]).max(), base + 0.1 * width)), (sky.shape[1] / scale, sky.shape[0] / scale))
+        # The area in steps of 20 design units: whole pixels at every accepted height, so its noise falls alike in all.
+        low = np.maximum(20 * np.floor((puffs[:, :2] - 1.4 * puffs[:, 2:]).min(axis=0) / 20), 0)
+        high = 20 * np.ceil(np.array([(puffs[:, 0] + 1.4 * puffs[:, 2]).max(), base + 0.1 * width]) / 20)
+        high = np.minimum(high, np.array(sky.shape[1::-1]) / scale)
         if (high <= low).any():
             continue
         (x0, y0), (x1, y1) = (np.round(v * scale).astype(int) for v in (low, high))
         x = (np.arange(x0, x1, dtype=np.float32) + 0.5) / scale
         y = (np.arange(y0, y1, dtype=np.float32) + 0.5)[:, None] / scale
-        rough = noise(*(high - low), scale, width / 9, 4, seed + 17 * k)[: y1 - y0, : x1 - x0]
+        rough = noise(*(high - low), scale, width / 9, 4, seed + 17 * k)
         depth, facing = np.full(rough.shape, -1.0, np.float32), np.zeros_like(rough)
         for px, py, radius in puffs:
             dx, dy = (x - px) / radius, (y - py) / radius
