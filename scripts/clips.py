@@ -22,6 +22,7 @@ from .progress import Progress
 __all__ = ["FILM", "encode", "finished", "soundtrack"]
 
 FILM = Fraction(24000, 1001)
+CONTAINERS = (".mkv", ".mp4", ".mov", ".ts")
 RATE = 48000
 BLOCK = 1024  # samples of one AAC frame
 # matrix name -> (swscale's number, the tags for matrix, primaries and transfer as H.273 counts them)
@@ -60,14 +61,18 @@ def encode(path: str | Path, frames: Iterable[np.ndarray], *, fps: Fraction = FI
            audio: bool = True, options: dict[str, str] | None = None) -> int:
     """Write (H, W, 3) uint8 RGB frames, all of one size, to a video file and return their number.
 
-    The container follows the suffix (.mkv, .mp4, ...). ``matrix`` is "bt709", "bt601", or None for BT.601 without
+    The container follows the suffix (see CONTAINERS); the folder must exist. ``matrix`` is "bt709", "bt601", or None for BT.601 without
     saying so in the file, as many real files of this size have it. ``audio`` adds a synthetic AAC track of the same
     length. ``options`` go to the encoder as they are. The file appears under its name when it is complete.
-    Raises ArgumentError for no frames, unequal sizes, an unknown matrix or encoder; OSError if it cannot be written.
+    Raises ArgumentError for no frames, unequal sizes, an unknown matrix, encoder or suffix; OSError if it cannot be written.
     """
     path = Path(path)
     if matrix not in MATRICES:
         raise ArgumentError(f"matrix is {matrix!r}; accepted are 'bt709', 'bt601' and None")
+    if path.suffix not in CONTAINERS:
+        raise ArgumentError(f"{path.name} ends in {path.suffix!r}; accepted are {', '.join(CONTAINERS)}")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"the folder {path.parent} does not exist")
     if codec not in av.codecs_available:
         raise ArgumentError(f"this PyAV has no encoder named {codec!r}")
     settings = {"crf": str(crf), "preset": preset} if codec in ("libx264", "libx265") else {}
