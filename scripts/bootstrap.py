@@ -211,7 +211,7 @@ def install(root, venv, wanted=None, chosen=None):
     if stamp and suits(stamp, wanted) and try_python(venv_python(venv))[0]:
         _, real, asked = stamp
         say("the project's build files have changed: bringing .venv up to date")
-        os.remove(stamp_path(venv))
+        write_file(stamp_path(venv), "\n".join(["unfinished", real, asked]) + "\n")
     else:
         asked, version, real = find_python(chosen)
         say("Python {} at {}".format(version, asked))
