@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .clips import finished
+from .clips import EXACT, finished
 
 __all__ = ["before_after", "busiest", "frame_of", "rgb"]
 
@@ -21,7 +21,7 @@ def rgb(frame: av.VideoFrame, matrix: int) -> np.ndarray:
     """(H, W, 3) uint8 of a YUV or gray frame; ``matrix`` is an H.273 number."""
     space = {1: 1, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}.get(matrix, 5)  # swscale's numbers
     frame.colorspace = space
-    return frame.reformat(format="rgb24", src_colorspace=space).to_ndarray()
+    return frame.reformat(format="rgb24", src_colorspace=space, interpolation=EXACT).to_ndarray()
 
 
 def frame_of(path: Path, index: int, matrix: int) -> np.ndarray:

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from vsapisr.errors import ArgumentError, VsapisrError
 
 from .cel import MIXED, SHOTS, Painter, length
 from .progress import Progress
 
-__all__ = ["FILM", "encode", "finished", "soundtrack"]
+__all__ = ["EXACT", "FILM", "encode", "finished", "soundtrack"]
 
 FILM = Fraction(24000, 1001)
 CONTAINERS = (".mkv", ".mp4", ".mov", ".ts")
 RATE = 48000
 BLOCK = 1024  # samples of one AAC frame
+# Without these swscale is off by more than one step of 255 on the average.
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 # matrix name -> (swscale's number, the tags for matrix, primaries and transfer as H.273 counts them)
 MATRICES = {"bt709": (Colorspace.ITU709, (1, 1, 1)), "bt601": (Colorspace.ITU601, (6, 6, 6)), None: (Colorspace.ITU601, (2, 2, 2))}
 
@@ -114,7 +116,7 @@ def _frame(picture: np.ndarray, shape: tuple[int, ...], index: int, pix_fmt: str
     if picture.shape != shape or picture.dtype != np.uint8:
         raise ArgumentError(f"frame {index} is {picture.dtype} {picture.shape}; the first one was uint8 {shape}")
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    frame = rgb.reformat(format=pix_fmt, dst_colorspace=space, dst_color_range=ColorRange.MPEG)
+    frame = rgb.reformat(format=pix_fmt, dst_colorspace=space, dst_color_range=ColorRange.MPEG, interpolation=EXACT)
     frame.colorspace, frame.color_primaries, frame.color_trc = tags
     frame.pts, frame.time_base = index, 1 / fps
     return frame

@@ -17,13 +17,15 @@ LAYER_UNITS = (5.2, 8.2, 2.6, 1.8)
 """Width and height of the layer and the head's place in it, in units of half a face's width."""
 
 
-def draw_character(look: Look, pose: Pose, unit: float, scale: float, height: float | None = None) -> np.ndarray:
+def draw_character(look: Look, pose: Pose, unit: float, scale: float, height: float | None = None,
+                   shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """(H, W, 4) uint8, premultiplied; half a face is ``unit`` design pixels wide, ``scale`` output pixels to one.
 
     ``height`` (design pixels) cuts the layer off below: what lies outside the picture is not drawn.
+    ``shift`` (design pixels, less than one output pixel) moves the drawing within the layer.
     """
     width, full, x, y = (v * unit for v in LAYER_UNITS)
-    upright = np.array([[unit, 0.0, x], [0.0, unit, y]])
+    upright = np.array([[unit, 0.0, x + shift[0]], [0.0, unit, y + shift[1]]])
     canvas = Canvas(width, min(full, height or full), scale, upright)
     # The head turns about the root of the neck.
     angle, pivot = np.radians(pose.tilt), np.array([0.0, 1.3])

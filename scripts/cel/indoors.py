@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .canvas import Canvas, Gradient, over
+from .canvas import Canvas, Gradient, over, supersampling
 from .curves import bezier, join, pts, smooth
 from .outdoors import GREENS, box, tree
 from .paint import HEIGHT, WIDTH, clouds, gradient, grain, textured
@@ -115,7 +115,7 @@ def title_card(scale: float, lines: tuple[tuple[str, float, float], ...], seed: 
 
 def _lettering(picture: np.ndarray, scale: float, lines: tuple[tuple[str, float, float], ...]) -> np.ndarray:
     """Letters are drawn finer and averaged down like all else, so that small sizes are not bent to the pixel grid."""
-    fine = 4 if picture.shape[0] <= 540 else 2
+    fine = supersampling(scale)
     size = (picture.shape[1] * fine, picture.shape[0] * fine)
     mask = Image.new("L", size)
     draw = ImageDraw.Draw(mask)

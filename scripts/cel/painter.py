@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
@@ -68,8 +69,13 @@ class Painter:
     def _actor(self, actor: Actor, n: int) -> tuple[np.ndarray, int, int]:
         pose, (x, y), unit = actor.pose_at(n), actor.place_at(n), actor.unit
         tall = HEIGHT - (actor.y + min(actor.bob) - LAYER_UNITS[3] * unit)
-        layer = self._keep((actor.look, pose, unit, tall), lambda: draw_character(actor.look, pose, unit, self.scale, tall))
-        return layer, round((x - LAYER_UNITS[2] * unit) * self.scale), round((y - LAYER_UNITS[3] * unit) * self.scale)
+        left, top = (x - LAYER_UNITS[2] * unit) * self.scale, (y - LAYER_UNITS[3] * unit) * self.scale
+        # The layer lies on whole pixels, the drawing within it just where it belongs.
+        px, py = math.floor(left + 1e-6), math.floor(top + 1e-6)
+        shift = (round((left - px) / self.scale, 4), round((top - py) / self.scale, 4))
+        layer = self._keep((actor.look, pose, unit, tall, shift),
+                           lambda: draw_character(actor.look, pose, unit, self.scale, tall, shift))
+        return layer, px, py
 
     def _keep(self, key: object, draw: Callable[[], np.ndarray]) -> np.ndarray:
         if key in self._kept:
