@@ -43,7 +43,9 @@ def busiest(picture: np.ndarray, width: int, height: int) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def before_after(source: np.ndarray, result: np.ndarray, target: Path, focus: tuple[float, float] | None = None) -> None:
+def before_after(
+    source: np.ndarray, result: np.ndarray, target: Path, focus: tuple[float, float] | None = None
+) -> None:
     """Write the comparison as PNG.
 
     ``source`` (h, w, 3) and ``result`` (4h, 4w, 3) uint8 RGB; ``focus`` is the middle of the detail as shares of width
@@ -61,11 +63,14 @@ def before_after(source: np.ndarray, result: np.ndarray, target: Path, focus: tu
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(24)
     shown = f"{source.shape[1]}x{source.shape[0]}"
-    for column, (picture, name) in enumerate(((enlarged, f"source {shown}, enlarged 4x by Lanczos"),
-                                              (result, f"core.apisr.Upscale, {size[0]}x{size[1]}"))):
+    for column, (picture, name) in enumerate(
+        ((enlarged, f"source {shown}, enlarged 4x by Lanczos"), (result, f"core.apisr.Upscale, {size[0]}x{size[1]}"))
+    ):
         left = MARGIN + column * (PANEL[0] + MARGIN)
         detail = picture[y : y + height, x : x + width]
-        for row, (part, text) in enumerate(((picture, name), (detail, f"detail, {'before' if column == 0 else 'after'}"))):
+        for row, (part, text) in enumerate(
+            ((picture, name), (detail, f"detail, {'before' if column == 0 else 'after'}"))
+        ):
             top = row * (PANEL[1] + HEADER)
             draw.text((left, top + HEADER / 2), text, font=font, fill=(240, 240, 240), anchor="lm")
             panel = _fit(part)

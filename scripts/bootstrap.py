@@ -44,7 +44,7 @@ class Stop(Exception):
 
 
 def candidates(chosen, environ):
-    """Yield (path or name, where it came from) in the order of preference. A choice made by the user is the only one."""
+    """Yield (path or name, where it came from) in order of preference. A choice by the user is the only one."""
     if chosen:
         yield chosen, "--python"
         return
@@ -111,7 +111,9 @@ def find_python(chosen=None, environ=None):
         tried.append("  {} (from {}): {}".format(path, origin, why))
     raise Stop(
         "No suitable Python: version {}.{} or later is needed, with venv and headers. Tried:\n{}\nInstall one "
-        "(https://www.python.org/downloads, or: pyenv install 3.13) or name it with --python PATH.".format(*OLDEST, "\n".join(tried))
+        "(https://www.python.org/downloads, or: pyenv install 3.13) or name it with --python PATH.".format(
+            *OLDEST, "\n".join(tried)
+        )
     )
 
 
@@ -147,7 +149,7 @@ def marker_path(venv):
 
 
 def read_stamp(venv):
-    """[fingerprint, real path of the interpreter, path it was asked for by], or None if there is no whole installation."""
+    """[fingerprint, real path of the interpreter, path it was asked for by]; None without a whole installation."""
     try:
         with open(stamp_path(venv), encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -176,8 +178,8 @@ def check_compiler(environ=None):
     names = [environ["CC"].split()[0]] if environ.get("CC", "").strip() else ["cc", "gcc", "clang"]
     if not any(shutil.which(name, path=environ.get("PATH", "")) for name in names):
         raise Stop(
-            "No C compiler: looked for {} on the PATH. Install one (Debian and Ubuntu: apt install build-essential; Fedora: "
-            "dnf install gcc; macOS: xcode-select --install) or name it in CC.".format(", ".join(names))
+            "No C compiler: looked for {} on the PATH. Install one (Debian and Ubuntu: apt install build-essential; "
+            "Fedora: dnf install gcc; macOS: xcode-select --install) or name it in CC.".format(", ".join(names))
         )
 
 
@@ -185,8 +187,11 @@ def check_disk(root, needed=NEEDED_BYTES):
     """Stop if the disk under ``root`` has less than ``needed`` bytes free."""
     free = shutil.disk_usage(root).free
     if free < needed:
-        raise Stop("Too little room: {:.1f} GB free under {}, but torch and its libraries need about {:.0f} GB.".format(
-            free / 2**30, root, needed / 2**30))
+        raise Stop(
+            "Too little room: {:.1f} GB free under {}, but torch and its libraries need about {:.0f} GB.".format(
+                free / 2**30, root, needed / 2**30
+            )
+        )
 
 
 def clear_unfinished(venv):
@@ -257,8 +262,11 @@ def step(title, command, log, cwd):
             done.set()
             ticker.join()
     if code:
-        raise Stop("{} failed (exit status {}). {}The last lines:\n{}\nThe whole log is {}".format(
-            title, code, reason(tail(log, begin, 200)), tail(log, begin, 15), log))
+        raise Stop(
+            "{} failed (exit status {}). {}The last lines:\n{}\nThe whole log is {}".format(
+                title, code, reason(tail(log, begin, 200)), tail(log, begin, 15), log
+            )
+        )
     say("  done in {:.0f} s".format(time.monotonic() - start))
 
 
@@ -282,12 +290,24 @@ def tail(path, begin, count):
 
 def reason(text):
     """A sentence on the usual causes of a failed pip, or nothing."""
-    known = ((("No space left on device",), "The disk is full. "),
-             (("Failed to establish a new connection", "Temporary failure in name resolution", "ConnectTimeout", "NewConnectionError"),
-              "The package index cannot be reached: is there a network connection (or a proxy to set)? "),
-             (("CERTIFICATE_VERIFY_FAILED",), "The package index's certificate is not trusted here. "),
-             (("error: command '", "compilation terminated", "fatal error: "), "The C compiler failed. "),
-             (("No matching distribution found", "ResolutionImpossible"), "A package has no version for this Python or platform. "))
+    known = (
+        (("No space left on device",), "The disk is full. "),
+        (
+            (
+                "Failed to establish a new connection",
+                "Temporary failure in name resolution",
+                "ConnectTimeout",
+                "NewConnectionError",
+            ),
+            "The package index cannot be reached: is there a network connection (or a proxy to set)? ",
+        ),
+        (("CERTIFICATE_VERIFY_FAILED",), "The package index's certificate is not trusted here. "),
+        (("error: command '", "compilation terminated", "fatal error: "), "The C compiler failed. "),
+        (
+            ("No matching distribution found", "ResolutionImpossible"),
+            "A package has no version for this Python or platform. ",
+        ),
+    )
     return next((sentence for signs, sentence in known if any(sign in text for sign in signs)), "")
 
 
@@ -320,7 +340,9 @@ def parse(argv):
         elif option.startswith("--python=") and len(option) > 9:
             chosen = option[9:]
         else:
-            raise Stop("unknown option {}; see --help".format(option) if option != "--python" else "--python needs a path")
+            raise Stop(
+                "unknown option {}; see --help".format(option) if option != "--python" else "--python needs a path"
+            )
     action = rest.pop(0) if rest else "install"
     if action not in ("install", "demo", "test"):
         raise Stop("unknown command {!r}; known are demo, test, or nothing to install only".format(action))

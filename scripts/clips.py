@@ -28,7 +28,11 @@ BLOCK = 1024  # samples of one AAC frame
 # Without these swscale is off by more than one step of 255 on the average.
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 # matrix name -> (swscale's number, the tags for matrix, primaries and transfer as H.273 counts them)
-MATRICES = {"bt709": (Colorspace.ITU709, (1, 1, 1)), "bt601": (Colorspace.ITU601, (6, 6, 6)), None: (Colorspace.ITU601, (2, 2, 2))}
+MATRICES = {
+    "bt709": (Colorspace.ITU709, (1, 1, 1)),
+    "bt601": (Colorspace.ITU601, (6, 6, 6)),
+    None: (Colorspace.ITU601, (2, 2, 2)),
+}
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def finished(path: Path) -> Iterator[Path]:
 
 
 def soundtrack(first: int, count: int, seed: int = 0) -> np.ndarray:
-    """Samples ``first`` to ``first + count`` of a made-up sound: soft chords and speech-like blips, (2, count) float32."""
+    """Samples ``first`` to ``first + count`` of a made-up sound: chords and speech-like blips, (2, count) float32."""
     t = (first + np.arange(count)) / RATE
     chords = np.array([[261.6, 329.6, 392.0], [220.0, 261.6, 329.6], [174.6, 220.0, 261.6], [196.0, 246.9, 293.7]])
     tones = chords[(t // 2).astype(int) % 4]
@@ -54,19 +58,35 @@ def soundtrack(first: int, count: int, seed: int = 0) -> np.ndarray:
     pick = (syllable * 2654435761 + seed * 40503) >> 7
     pitch, spoken = 190 + 12 * (pick % 9), (pick % 5 != 0)
     swell = np.sin(np.pi * (t * 4 % 1)) ** 2 * spoken
-    voice = sum(np.sin(2 * np.pi * pitch * k * t) * w for k, w in ((1, 0.5), (2, 0.8), (3, 0.45), (5, 0.3), (9, 0.12))) * swell * 0.07
+    voice = (
+        sum(np.sin(2 * np.pi * pitch * k * t) * w for k, w in ((1, 0.5), (2, 0.8), (3, 0.45), (5, 0.3), (9, 0.12)))
+        * swell
+        * 0.07
+    )
     return np.stack([left + voice, 0.8 * left + voice]).astype(np.float32)
 
 
-def encode(path: str | Path, frames: Iterable[np.ndarray], *, fps: Fraction = FILM, crf: int = 23, preset: str = "medium",
-           keyint: int | None = None, codec: str = "libx264", pix_fmt: str = "yuv420p", matrix: str | None = None,
-           audio: bool = True, options: dict[str, str] | None = None) -> int:
+def encode(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    *,
+    fps: Fraction = FILM,
+    crf: int = 23,
+    preset: str = "medium",
+    keyint: int | None = None,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    matrix: str | None = None,
+    audio: bool = True,
+    options: dict[str, str] | None = None,
+) -> int:
     """Write (H, W, 3) uint8 RGB frames, all of one size, to a video file and return their number.
 
-    The container follows the suffix (see CONTAINERS); the folder must exist. ``matrix`` is "bt709", "bt601", or None for BT.601 without
-    saying so in the file, as many real files of this size have it. ``audio`` adds a synthetic AAC track of the same
-    length. ``options`` go to the encoder as they are. The file appears under its name when it is complete.
-    Raises ArgumentError for no frames, unequal sizes, an unknown matrix, encoder or suffix; OSError if it cannot be written.
+    The container follows the suffix (see CONTAINERS); the folder must exist. ``matrix`` is "bt709", "bt601", or None
+    for BT.601 without saying so in the file, as many real files of this size have it. ``audio`` adds a synthetic AAC
+    track of the same length. ``options`` go to the encoder as they are. The file appears when it is complete.
+    Raises ArgumentError for no frames, unequal sizes, an unknown matrix, encoder or suffix; OSError if the file
+    cannot be written.
     """
     path = Path(path)
     if matrix not in MATRICES:
@@ -111,8 +131,15 @@ def _chain(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray
     yield from rest
 
 
-def _frame(picture: np.ndarray, shape: tuple[int, ...], index: int, pix_fmt: str, space: Colorspace,
-           tags: tuple[int, int, int], fps: Fraction) -> av.VideoFrame:
+def _frame(
+    picture: np.ndarray,
+    shape: tuple[int, ...],
+    index: int,
+    pix_fmt: str,
+    space: Colorspace,
+    tags: tuple[int, int, int],
+    fps: Fraction,
+) -> av.VideoFrame:
     if picture.shape != shape or picture.dtype != np.uint8:
         raise ArgumentError(f"frame {index} is {picture.dtype} {picture.shape}; the first one was uint8 {shape}")
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
@@ -156,10 +183,14 @@ def _watched(frames: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     names = ", ".join((*SHOTS, "mixed"))
-    parser = argparse.ArgumentParser(prog="python -m scripts.clips", description="Write a clip of procedural cel animation.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.clips", description="Write a clip of procedural cel animation."
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="a .mkv or .mp4 file")
     parser.add_argument("--height", type=int, default=360, help="picture height, a multiple of 18 (default 360)")
-    parser.add_argument("--shot", default="mixed", choices=(*SHOTS, "mixed"), help=f"{names} (mixed: {', '.join(MIXED)})")
+    parser.add_argument(
+        "--shot", default="mixed", choices=(*SHOTS, "mixed"), help=f"{names} (mixed: {', '.join(MIXED)})"
+    )
     parser.add_argument("--seconds", type=float, help="length (default: the shot's own)")
     parser.add_argument("--crf", type=int, default=23)
     parser.add_argument("--preset", default="medium")
@@ -172,12 +203,22 @@ def main(argv: list[str] | None = None) -> int:
     count = length(args.shot) if args.seconds is None else max(1, round(args.seconds * FILM))
     try:
         frames = _watched(Painter(args.height, args.seed).frames(args.shot, count), count)
-        encode(args.out, frames, crf=args.crf, preset=args.preset, keyint=args.keyint, matrix=args.matrix,
-               pix_fmt=args.pix_fmt, audio=not args.silent)
+        encode(
+            args.out,
+            frames,
+            crf=args.crf,
+            preset=args.preset,
+            keyint=args.keyint,
+            matrix=args.matrix,
+            pix_fmt=args.pix_fmt,
+            audio=not args.silent,
+        )
     except (VsapisrError, ValueError, OSError) as error:
         print(f"clips: {error}", file=sys.stderr)
         return 1
-    print(f"{args.out}: {count} frames, {args.height * 16 // 9}x{args.height}, {os.path.getsize(args.out) / 1e6:.2f} MB")
+    print(
+        f"{args.out}: {count} frames, {args.height * 16 // 9}x{args.height}, {os.path.getsize(args.out) / 1e6:.2f} MB"
+    )
     return 0
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
 from vsapisr.errors import ArgumentError, VsapisrError
@@ -22,6 +21,7 @@ from vsapisr.errors import ArgumentError, VsapisrError
 from .before_after import before_after, frame_of, rgb
 from .cel import Painter, length
 from .clips import encode
+from .course import Course
 from .progress import Progress, duration
 from .transcode import PipeError, SourceInfo, VSPipe, excerpt, inspect, transcode
 
@@ -39,7 +39,6 @@ if clip.format.color_family == vs.RGB or clip.format.sample_type == vs.FLOAT:  #
     clip = core.resize.Bicubic(clip, format=vs.YUV444P10, matrix={matrix}, range_s="limited")
 clip.set_output()
 """
-PROBE_SECONDS, BUDGET_SECONDS, FEWEST = 10.0, 120.0, 12
 FACE = (0.50, 0.52)  # of the made-up clip's first shot
 
 
@@ -91,58 +90,29 @@ def own_clip(folder: Path, height: int, shot: str) -> Path:
 def write_script(options: Options, source: Path, info: SourceInfo, frames: int, device: str, upscale: str) -> Path:
     """The .vpy file that vspipe runs."""
     arguments = f', device="{device}"' + (f", model={options.model!r}" if options.model else "")
-    text = SCRIPT.format(source=str(source), index=str(options.output / "index"), frames=frames, matrix=info.matrix,
-                         upscale=upscale.format(arguments=arguments))
+    text = SCRIPT.format(
+        source=str(source),
+        index=str(options.output / "index"),
+        frames=frames,
+        matrix=info.matrix,
+        upscale=upscale.format(arguments=arguments),
+    )
     script = options.output / "upscale.vpy"
     script.write_text(text, encoding="utf-8")
     return script
 
 
-class _Course:
-    """Counts frames, decides on a slow machine how many to take, shows progress, keeps the frame to compare."""
-
-    def __init__(self, total: int, chosen: bool, keep: int, say: Callable[[str], None]) -> None:
-        self.total, self.chosen, self.keep, self.say = total, chosen, min(keep, total - 1), say
-        self.kept: av.VideoFrame | None = None
-        self.kept_index = 0
-        self.first = self.last = 0.0
-        self.progress: Progress | None = None
-        self.done = 0
-
-    def more(self, count: int, frame: av.VideoFrame) -> bool:
-        """After frame ``count``; False when the demo has enough."""
-        now = time.monotonic()
-        self.done, self.last = count, now
-        if count == 1:
-            self.first = now
-            self.progress = Progress("upscaling", self.total)
-        if count <= self.keep + 1:
-            self.kept, self.kept_index = frame, count - 1
-        spent = now - self.first
-        if not self.chosen and count > 4 and spent > PROBE_SECONDS:
-            self.chosen = True
-            rate = (count - 1) / spent
-            total = min(self.total, max(FEWEST, count + round(rate * (BUDGET_SECONDS - spent))))
-            if total < self.total:
-                self.say(f"{rate:.2g} frames/s on this machine: taking the first {total} of {self.total} frames "
-                         "(--frames N chooses)")
-                self.total = self.progress.total = total
-        self.progress.update(count)
-        return count < self.total
-
-    @property
-    def fps(self) -> float:
-        """Rate after the first frame, without the start-up."""
-        return (self.done - 1) / (self.last - self.first) if self.last > self.first else 0.0
-
-
 def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], None] = print) -> Path:
-    """Do everything; returns the path of the video. ``upscale`` is the script's line that enlarges (tests put another)."""
+    """Do everything; returns the video. ``upscale`` is the line of the script that enlarges; tests put another."""
     start = time.monotonic()
     options.output.mkdir(parents=True, exist_ok=True)
     device = pick_device(options.device)
     own = options.path is None
-    source = own_clip(options.output, options.height or (180 if device == "cpu" else 360), options.shot) if own else options.path
+    source = (
+        own_clip(options.output, options.height or (180 if device == "cpu" else 360), options.shot)
+        if own
+        else options.path
+    )
     source = source.resolve()
     info = inspect(source)
     total, chosen = _how_many(options, info, device, own)
@@ -151,12 +121,14 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
         part = options.output / f"{name}_excerpt.mkv"
         excerpt(source, part, options.start, float(total / info.fps))
         source = part.resolve()
-    say(f"source: {source.name}, {info.width}x{info.height}, {float(info.fps):.3f} fps"
-        f"{', with sound' if info.audio else ', no sound'}; device: {device}")
+    say(
+        f"source: {source.name}, {info.width}x{info.height}, {float(info.fps):.3f} fps"
+        f"{', with sound' if info.audio else ', no sound'}; device: {device}"
+    )
     script = write_script(options, source, info, total, device, upscale)
     target = options.output / ("upscaled.mkv" if own else f"{name}_4x.mkv")
     # The made-up clip is compared where the mouth is open; a video of the user's after its first seconds.
-    course = _Course(total, chosen, 11 if own else round(2 * info.fps), say)
+    course = Course(total, chosen, 11 if own else round(2 * info.fps), say)
     say("upscaling in vspipe (the first frame takes longest: loading, indexing)")
     with VSPipe(script, options.output / "vspipe.log") as pipe:
         frames = pipe.frames()
@@ -165,11 +137,17 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
             frames.close()  # enough; vspipe would go on
         else:
             pipe.check()
+            if count < total and options.frames is not None:
+                say(f"the video ends after {count} frames")
     course.progress.close()
     picture = options.output / "before_after.png"
     result = rgb(course.kept, info.matrix)
-    before_after(frame_of(source, course.kept_index, info.matrix), result, picture,
-                 FACE if own and options.shot in ("mixed", "talk") else None)
+    before_after(
+        frame_of(source, course.kept_index, info.matrix),
+        result,
+        picture,
+        FACE if own and options.shot in ("mixed", "talk") else None,
+    )
     say(_summary(course, info, target, picture, result, time.monotonic() - start))
     return target
 
@@ -186,11 +164,13 @@ def _how_many(options: Options, info: SourceInfo, device: str, own: bool) -> tup
     return min(known, round(10 * info.fps)), device != "cpu"
 
 
-def _summary(course: _Course, info: SourceInfo, target: Path, picture: Path, result: np.ndarray, spent: float) -> str:
+def _summary(course: Course, info: SourceInfo, target: Path, picture: Path, result: np.ndarray, spent: float) -> str:
     size = f"{info.width}x{info.height} -> {result.shape[1]}x{result.shape[0]}"
-    return (f"done: {course.done} frames {size}, {course.fps:.3g} frames/s after the first, {duration(spent)} in all\n"
-            f"  video:      {target} ({target.stat().st_size / 1e6:.1f} MB{', sound kept' if info.audio else ''})\n"
-            f"  comparison: {picture}")
+    return (
+        f"done: {course.done} frames {size}, {course.fps:.3g} frames/s after the first, {duration(spent)} in all\n"
+        f"  video:      {target} ({target.stat().st_size / 1e6:.1f} MB{', sound kept' if info.audio else ''})\n"
+        f"  comparison: {picture}"
+    )
 
 
 def parse(argv: list[str] | None) -> Options:
@@ -198,13 +178,24 @@ def parse(argv: list[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="demo", description="Upscale an anime clip four times through VapourSynth.")
     parser.add_argument("path", nargs="?", type=Path, metavar="PATH", help="a video of yours (default: a made-up clip)")
     root = Path(__file__).resolve().parent.parent
-    parser.add_argument("--output", type=Path, default=root / "demo", metavar="FOLDER", help="default: demo/ in the checkout")
-    parser.add_argument("--frames", type=int, help="how many frames (default: all of the made-up clip, 10 s of your video; "
-                        "on a CPU what takes about two minutes)")
+    parser.add_argument(
+        "--output", type=Path, default=root / "demo", metavar="FOLDER", help="default: demo/ in the checkout"
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        help="how many frames (default: all of the made-up clip, 10 s of your video; "
+        "on a CPU what takes about two minutes)",
+    )
     parser.add_argument("--seconds", type=float, help="the same in seconds of video")
     parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where in your video to begin")
-    parser.add_argument("--scale-height", type=int, dest="height", metavar="ROWS",
-                        help="height of the made-up clip (default 360; 180 on a CPU)")
+    parser.add_argument(
+        "--scale-height",
+        type=int,
+        dest="height",
+        metavar="ROWS",
+        help="height of the made-up clip (default 360; 180 on a CPU)",
+    )
     parser.add_argument("--shot", default="mixed", help="part of the made-up clip: talk, slide, pan, title or mixed")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     parser.add_argument("--model", help="as in core.apisr.Upscale")

@@ -37,7 +37,8 @@ class Progress:
             return
         self.shown, spent = now, now - self.start
         rate = done / spent if spent > 0 else 0.0
-        text = f"{self.label}: {done}/{self.total if self.total is not None else '?'} {self.unit}, {rate:.3g} {self.unit}/s"
+        total = "?" if self.total is None else self.total
+        text = f"{self.label}: {done}/{total} {self.unit}, {rate:.3g} {self.unit}/s"
         if self.total is not None and rate > 0:
             text += f", {duration((self.total - done) / rate)} left"
         self.stream.write(f"\r{text:<78}" if self.live else text + "\n")

@@ -92,11 +92,12 @@ def excerpt(path: Path, target: Path, start: float, seconds: float) -> None:
         streams = {s.index: out.add_stream_from_template(s) for s in (picture, *file.streams.audio[:1])}
         begin = None
         for packet in file.demux(*(file.streams[i] for i in streams)):
-            if packet.dts is None:
+            stamp = packet.pts if packet.dts is None else packet.dts  # after seeking, the I-frame may come without dts
+            if not packet.size or stamp is None:
                 continue
             if begin is None and packet.stream is picture:
-                begin = packet.dts * packet.time_base
-            if begin is not None and packet.dts * packet.time_base > begin + seconds + 2:
+                begin = stamp * packet.time_base
+            if begin is not None and stamp * packet.time_base > begin + seconds + 2:
                 break
             packet.stream = streams[packet.stream.index]
             out.mux(packet)
@@ -109,15 +110,23 @@ class VSPipe:
         beside = shutil.which("vspipe", path=str(Path(sys.executable).parent))
         program = beside or shutil.which("vspipe")
         if program is None:
-            raise PipeError(f"vspipe was not found beside {sys.executable} nor on the PATH; it comes with the package vapoursynth")
+            raise PipeError(
+                f"vspipe was not found beside {sys.executable} nor on the PATH; it comes with the package vapoursynth"
+            )
         self.log = log
         # VSScript finds its Python through the active environment; a program that is called by its path activates none.
         folder = str(Path(sys.executable).parent)
         environ = dict(os.environ, PATH=os.pathsep.join((folder, os.environ.get("PATH", ""))), VIRTUAL_ENV=sys.prefix)
         with open(log, "wb") as file:
             # A session of its own: vspipe is a launcher, and close() must end what it launched.
-            self.process = subprocess.Popen([program, "-c", "y4m", str(script), "-"], stdin=subprocess.DEVNULL, env=environ,
-                                            stdout=subprocess.PIPE, stderr=file, start_new_session=True)
+            self.process = subprocess.Popen(
+                [program, "-c", "y4m", str(script), "-"],
+                stdin=subprocess.DEVNULL,
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                start_new_session=True,
+            )
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Decoded frames in order; PipeError if vspipe ends with an error."""
@@ -163,8 +172,15 @@ class VSPipe:
         self.close()
 
 
-def transcode(frames: Iterator[av.VideoFrame], source: Path, info: SourceInfo, target: Path, *, crf: int,
-              more: Callable[[int, av.VideoFrame], bool]) -> int:
+def transcode(
+    frames: Iterator[av.VideoFrame],
+    source: Path,
+    info: SourceInfo,
+    target: Path,
+    *,
+    crf: int,
+    more: Callable[[int, av.VideoFrame], bool],
+) -> int:
     """Encode ``frames`` with x264 into ``target`` (.mkv) beside the source's sound; returns the number of frames.
 
     ``more(count, frame)`` is called after every frame and says whether to go on. The sound is taken over as it is, cut

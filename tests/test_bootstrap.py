@@ -71,7 +71,10 @@ def test_named_interpreter_that_fails_is_not_replaced_silently(tmp_path: Path, w
 
 
 def test_message_names_all_that_was_tried_and_why_it_failed(tmp_path: Path, world: dict[str, str]):
-    fake(tmp_path / "bin" / "python3.14", 'echo "pyenv: python3.14: command not found" >&2; echo "  3.14.0" >&2; exit 127')
+    fake(
+        tmp_path / "bin" / "python3.14",
+        'echo "pyenv: python3.14: command not found" >&2; echo "  3.14.0" >&2; exit 127',
+    )
     answering(tmp_path / "bin" / "python3.13", "3.13.1", kind="pypy")
     answering(tmp_path / "bin" / "python3.12", "3.12.1", headers=0)
     novenv = "echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1"
@@ -80,9 +83,16 @@ def test_message_names_all_that_was_tried_and_why_it_failed(tmp_path: Path, worl
     with pytest.raises(bootstrap.Stop) as caught:
         bootstrap.find_python(None, world)
     text = str(caught.value)
-    for part in ("version 3.12 or later is needed", "it fails: pyenv: python3.14: command not found", "not a 64-bit CPython",
-                 "it has no Python.h (on Debian and Ubuntu: the package python3-dev)", "it is 3.9.18, older than 3.12",
-                 "the package python3-venv", "it answers strangely: hello", "--python PATH"):
+    for part in (
+        "version 3.12 or later is needed",
+        "it fails: pyenv: python3.14: command not found",
+        "not a 64-bit CPython",
+        "it has no Python.h (on Debian and Ubuntu: the package python3-dev)",
+        "it is 3.9.18, older than 3.12",
+        "the package python3-venv",
+        "it answers strangely: hello",
+        "--python PATH",
+    ):
         assert part in text
 
 
@@ -120,7 +130,11 @@ def test_stamp_counts_only_with_an_interpreter_and_whole(tmp_path: Path):
     venv = str(checkout(tmp_path / "a") / ".venv")
     stamp = bootstrap.read_stamp(venv)
     assert stamp[1:] == ["/real/python3.12", "/asked/python3"]
-    assert bootstrap.suits(stamp, None) and bootstrap.suits(stamp, "/asked/python3") and bootstrap.suits(stamp, "/real/python3.12")
+    assert (
+        bootstrap.suits(stamp, None)
+        and bootstrap.suits(stamp, "/asked/python3")
+        and bootstrap.suits(stamp, "/real/python3.12")
+    )
     assert not bootstrap.suits(stamp, "/other/python3")
     os.remove(bootstrap.venv_python(venv))
     assert bootstrap.read_stamp(venv) is None
@@ -129,7 +143,9 @@ def test_stamp_counts_only_with_an_interpreter_and_whole(tmp_path: Path):
     assert bootstrap.read_stamp(venv) is None
 
 
-def test_second_call_installs_nothing_and_passes_arguments_and_status_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_second_call_installs_nothing_and_passes_arguments_and_status_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     root = checkout(tmp_path / "a")
     fake(root / ".venv" / "bin" / "python", 'echo "$PWD $*" > "$0.called"; exit 5')
     monkeypatch.setattr(bootstrap, "ROOT", str(root))
@@ -148,12 +164,15 @@ def test_second_call_installs_nothing_and_passes_arguments_and_status_on(tmp_pat
 def installer(root: Path, log: Path, fails: str = "") -> str:
     """A Python that makes a "virtual environment" whose interpreter is itself and writes down what it was asked."""
     path = root.parent / "python3"
-    return fake(path, f'''
+    return fake(
+        path,
+        f"""
 case "$*" in
   *"-m venv"*) for last; do :; done; mkdir -p "$last/bin"; cp "$0" "$last/bin/python"; echo venv >> {log};;
   *"-m pip"*) echo "pip $*" >> {log}; {fails};;
   *) echo "3.12.1|cpython|1|1|{path}";;
-esac''')
+esac""",
+    )
 
 
 def test_install_update_and_recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -208,12 +227,15 @@ def test_missing_compiler_and_room(tmp_path: Path):
         bootstrap.check_disk(str(tmp_path), 1 << 50)
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("OSError: [Errno 28] No space left on device", "disk is full"),
-    ("ssl.SSLError CERTIFICATE_VERIFY_FAILED", "certificate"),
-    ("vsapisr/bridge.c:3: fatal error: Python.h: No such file", "C compiler failed"),
-    ("something else", ""),
-])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full"),
+        ("ssl.SSLError CERTIFICATE_VERIFY_FAILED", "certificate"),
+        ("vsapisr/bridge.c:3: fatal error: Python.h: No such file", "C compiler failed"),
+        ("something else", ""),
+    ],
+)
 def test_usual_causes_have_a_sentence(text: str, word: str):
     assert word in bootstrap.reason(text) and bool(word) == bool(bootstrap.reason(text))
 

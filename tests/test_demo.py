@@ -14,13 +14,15 @@ import pytest
 from scripts.before_after import before_after, busiest, rgb
 from scripts.cel import Painter
 from scripts.clips import encode
-from scripts.demo import Options, _Course, main, parse, run_demo
+from scripts.course import Course
+from scripts.demo import Options, main, parse, run_demo
 from scripts.transcode import PipeError, SourceError, excerpt, inspect
 
 LANCZOS = "clip = core.resize.Lanczos(clip, clip.width * 4, clip.height * 4)"
 
 needs_vspipe = pytest.mark.skipif(
-    shutil.which("vspipe", path=str(Path(sys.executable).parent)) is None, reason="no vspipe beside this Python")
+    shutil.which("vspipe", path=str(Path(sys.executable).parent)) is None, reason="no vspipe beside this Python"
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,8 @@ clip = core.std.ModifyFrame(clip, clip, fail)
 
 @needs_vspipe
 def test_slow_machine_takes_fewer_frames(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("scripts.demo.PROBE_SECONDS", -1.0)
-    monkeypatch.setattr("scripts.demo.BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.course.PROBE_SECONDS", -1.0)
+    monkeypatch.setattr("scripts.course.BUDGET_SECONDS", 0.0)
     said: list[str] = []
     target = run_demo(Options(clip, tmp_path, device="cpu"), upscale=LANCZOS, say=said.append)
     assert inspect(target).frames == 12
@@ -92,14 +94,20 @@ def test_excerpt_begins_at_an_i_frame_and_is_shorter(tmp_path: Path):
     encode(whole, Painter(90).frames("title", 240), keyint=24, crf=30)
     excerpt(whole, part, 5.0, 1.0)
     info = inspect(part)
-    assert info.audio and 24 <= info.frames <= 110
+    assert info.audio and 72 <= info.frames <= 110
+    with av.open(str(part)) as file:
+        frames = list(file.decode(video=0))
+    assert len(frames) == info.frames and frames[0].key_frame and 4.0 <= frames[0].time <= 5.0
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("gone.mkv", None, "there is no file"),
-    ("text.mkv", b"not a video at all, only words " * 40, "is not a video that can be read"),
-    ("empty.mp4", b"", "is not a video that can be read"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.mkv", None, "there is no file"),
+        ("text.mkv", b"not a video at all, only words " * 40, "is not a video that can be read"),
+        ("empty.mp4", b"", "is not a video that can be read"),
+    ],
+)
 def test_unusable_source(tmp_path: Path, capsys: pytest.CaptureFixture, name: str, content: bytes | None, message: str):
     path = tmp_path / name
     if content is not None:
@@ -132,7 +140,7 @@ def test_options_are_checked(capsys: pytest.CaptureFixture):
 
 
 def test_course_keeps_the_last_frame_of_a_short_clip():
-    course = _Course(3, True, 11, print)
+    course = Course(3, True, 11, print)
     assert [course.more(n, f"frame {n}") for n in (1, 2, 3)] == [True, True, False]
     assert (course.kept, course.kept_index) == ("frame 3", 2)
 

@@ -8,8 +8,11 @@ from .look import Look, Pose
 
 __all__ = ["draw_body"]
 
-_SIDE = join(bezier((0.30, 1.62), (0.42, 1.86), (0.92, 1.98)), bezier((0.92, 1.98), (1.46, 2.08), (1.66, 2.7)),
-             bezier((1.66, 2.7), (1.92, 4.0), (1.98, 6.5)))
+_SIDE = join(
+    bezier((0.30, 1.62), (0.42, 1.86), (0.92, 1.98)),
+    bezier((0.92, 1.98), (1.46, 2.08), (1.66, 2.7)),
+    bezier((1.66, 2.7), (1.92, 4.0), (1.98, 6.5)),
+)
 
 
 def draw_body(canvas: Canvas, look: Look, pose: Pose) -> None:
@@ -18,7 +21,9 @@ def draw_body(canvas: Canvas, look: Look, pose: Pose) -> None:
     canvas.fill(torso, look.cloth)
     shade = join(bezier((0.55, 1.8), (0.95, 2.9), (0.80, 6.5)), pts((2.2, 6.5), (2.2, 2.0)))
     canvas.fill(shade, look.cloth_shade, clip=torso)
-    under_arm = join(bezier((-1.16, 2.75), (-1.3, 4.0), (-1.22, 6.5)), bezier((-1.42, 6.5), (-1.46, 4.2), (-1.16, 2.75)))
+    under_arm = join(
+        bezier((-1.16, 2.75), (-1.3, 4.0), (-1.22, 6.5)), bezier((-1.42, 6.5), (-1.46, 4.2), (-1.16, 2.75))
+    )
     canvas.fill(under_arm, look.cloth_shade, clip=torso)
     canvas.outline(torso, 0.028, look.line)
     for side in (1.0, -1.0):
@@ -42,8 +47,12 @@ def _neck(canvas: Canvas, look: Look) -> None:
 
 
 def _sailor(canvas: Canvas, look: Look, pose: Pose) -> None:
-    flap = join(bezier((0.34, 1.58), (0.58, 1.78), (1.22, 1.98)), bezier((1.22, 1.98), (1.26, 2.3), (1.12, 2.62)),
-                bezier((1.12, 2.62), (0.6, 2.72), (0.0, 3.18)), bezier((0.0, 2.88), (0.42, 2.3), (0.34, 1.58)))
+    flap = join(
+        bezier((0.34, 1.58), (0.58, 1.78), (1.22, 1.98)),
+        bezier((1.22, 1.98), (1.26, 2.3), (1.12, 2.62)),
+        bezier((1.12, 2.62), (0.6, 2.72), (0.0, 3.18)),
+        bezier((0.0, 2.88), (0.42, 2.3), (0.34, 1.58)),
+    )
     for side in (flap, mirror(flap)):
         canvas.fill(side, look.trim)
         canvas.outline(side, 0.022, look.line)
@@ -60,12 +69,25 @@ def _sailor(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 def _bow(canvas: Canvas, look: Look, pose: Pose, y: float) -> None:
     swing = 0.14 * pose.sway
-    tail = join(bezier((0.02, y), (0.26 + swing, y + 0.5), (0.50 + swing, y + 1.12)),
-                pts((0.36 + swing, y + 1.06), (0.24 + swing, y + 1.2)), bezier((0.24 + swing, y + 1.2), (0.1, y + 0.6), (-0.03, y)))
-    other = join(bezier((-0.02, y), (-0.2 + swing, y + 0.5), (-0.34 + swing, y + 1.0)),
-                 pts((-0.22 + swing, y + 0.98), (-0.10 + swing, y + 1.1)), bezier((-0.10 + swing, y + 1.1), (0.0, y + 0.6), (0.05, y)))
-    loop = smooth(pts((0.03, y), (0.30, y - 0.2), (0.64, y - 0.22), (0.68, y + 0.06), (0.58, y + 0.26), (0.26, y + 0.12)), True)
-    for shape, colour in ((other, look.ribbon_shade), (tail, look.ribbon), (loop, look.ribbon), (mirror(loop), look.ribbon)):
+    tail = join(
+        bezier((0.02, y), (0.26 + swing, y + 0.5), (0.50 + swing, y + 1.12)),
+        pts((0.36 + swing, y + 1.06), (0.24 + swing, y + 1.2)),
+        bezier((0.24 + swing, y + 1.2), (0.1, y + 0.6), (-0.03, y)),
+    )
+    other = join(
+        bezier((-0.02, y), (-0.2 + swing, y + 0.5), (-0.34 + swing, y + 1.0)),
+        pts((-0.22 + swing, y + 0.98), (-0.10 + swing, y + 1.1)),
+        bezier((-0.10 + swing, y + 1.1), (0.0, y + 0.6), (0.05, y)),
+    )
+    loop = smooth(
+        pts((0.03, y), (0.30, y - 0.2), (0.64, y - 0.22), (0.68, y + 0.06), (0.58, y + 0.26), (0.26, y + 0.12)), True
+    )
+    for shape, colour in (
+        (other, look.ribbon_shade),
+        (tail, look.ribbon),
+        (loop, look.ribbon),
+        (mirror(loop), look.ribbon),
+    ):
         canvas.fill(shape, colour)
         if colour == look.ribbon:
             canvas.fill(shape * (1.0, 0.6) + (0.05, 0.4 * y + 0.13), look.ribbon_shade, clip=shape)
@@ -74,7 +96,9 @@ def _bow(canvas: Canvas, look: Look, pose: Pose, y: float) -> None:
     canvas.fill(knot, look.ribbon)
     canvas.outline(knot, 0.021, look.line)
     for side in (-1, 1):
-        canvas.stroke(bezier((0.14 * side, y), (0.26 * side, y - 0.02), (0.40 * side, y - 0.08)), 0.019, look.line, "end")
+        canvas.stroke(
+            bezier((0.14 * side, y), (0.26 * side, y - 0.02), (0.40 * side, y - 0.08)), 0.019, look.line, "end"
+        )
 
 
 def _blazer(canvas: Canvas, look: Look, pose: Pose) -> None:
@@ -88,9 +112,16 @@ def _blazer(canvas: Canvas, look: Look, pose: Pose) -> None:
     canvas.fill(pts((0.0, 2.1), (0.2, 2.1), (0.2, 3.6), (0.02, 3.6)), look.ribbon_shade, clip=tie)
     canvas.outline(tie, 0.021, look.line)
     canvas.stroke(pts((-0.08, 2.34), (0.08, 2.34)), 0.022, look.line)
-    collar: Points = join(bezier((0.33, 1.56), (0.5, 1.75), (0.56, 1.92)), pts((0.36, 2.42), (0.06, 2.12)), bezier((0.06, 2.12), (0.26, 1.9), (0.33, 1.56)))
-    lapel: Points = join(bezier((0.50, 1.72), (0.78, 1.9), (0.86, 2.3)), pts((0.66, 2.42), (0.80, 2.56), (0.04, 3.86)),
-                         bezier((0.04, 3.86), (0.22, 2.9), (0.46, 2.1)))
+    collar: Points = join(
+        bezier((0.33, 1.56), (0.5, 1.75), (0.56, 1.92)),
+        pts((0.36, 2.42), (0.06, 2.12)),
+        bezier((0.06, 2.12), (0.26, 1.9), (0.33, 1.56)),
+    )
+    lapel: Points = join(
+        bezier((0.50, 1.72), (0.78, 1.9), (0.86, 2.3)),
+        pts((0.66, 2.42), (0.80, 2.56), (0.04, 3.86)),
+        bezier((0.04, 3.86), (0.22, 2.9), (0.46, 2.1)),
+    )
     for flip in (False, True):
         a, b = (mirror(lapel), mirror(collar)) if flip else (lapel, collar)
         canvas.fill(b, look.trim if flip else (206, 210, 226))

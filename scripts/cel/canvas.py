@@ -77,8 +77,15 @@ class Canvas:
             ink = mixed
         cv2.copyTo(ink, mask, area)
 
-    def stroke(self, path: Points, width: float, colour: RGB, taper: str = "both", clip: Points | None = None,
-               alpha: float = 1.0) -> None:
+    def stroke(
+        self,
+        path: Points,
+        width: float,
+        colour: RGB,
+        taper: str = "both",
+        clip: Points | None = None,
+        alpha: float = 1.0,
+    ) -> None:
         """Draw a pen stroke; ``width`` in drawing units."""
         self.fill(ribbon(path, width, taper), colour, clip, alpha)
 
@@ -94,8 +101,15 @@ class Canvas:
         corners = self.fixed(ring)
         for i in range(len(ring) - 1):
             size = max(1, round((half[i] + half[i + 1]) * self.unit * self.scale))
-            cv2.line(self.pixels, tuple(map(int, corners[i])), tuple(map(int, corners[i + 1])), (*colour, 255), size,
-                     cv2.LINE_8, SHIFT)
+            cv2.line(
+                self.pixels,
+                tuple(map(int, corners[i])),
+                tuple(map(int, corners[i + 1])),
+                (*colour, 255),
+                size,
+                cv2.LINE_8,
+                SHIFT,
+            )
 
     def finish(self) -> np.ndarray:
         """Averaged down: (H, W, 4) uint8, colour premultiplied by coverage."""
@@ -136,7 +150,7 @@ def _overlap(canvas: Canvas, points: Points, clip: Points) -> Points | None:
 
 
 def over(below: np.ndarray, layer: np.ndarray, x: int = 0, y: int = 0) -> np.ndarray:
-    """Lay a premultiplied RGBA ``layer`` at pixel (x, y) over RGB ``below``; what sticks out is cut off. A new array."""
+    """Lay a premultiplied RGBA ``layer`` at pixel (x, y) over RGB ``below``; what sticks out is cut. A new array."""
     result = below.copy()
     height, width = below.shape[:2]
     x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + layer.shape[1], width), min(y + layer.shape[0], height)

@@ -17,8 +17,14 @@ LAYER_UNITS = (5.2, 8.2, 2.6, 1.8)
 """Width and height of the layer and the head's place in it, in units of half a face's width."""
 
 
-def draw_character(look: Look, pose: Pose, unit: float, scale: float, height: float | None = None,
-                   shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+def draw_character(
+    look: Look,
+    pose: Pose,
+    unit: float,
+    scale: float,
+    height: float | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> np.ndarray:
     """(H, W, 4) uint8, premultiplied; half a face is ``unit`` design pixels wide, ``scale`` output pixels to one.
 
     ``height`` (design pixels) cuts the layer off below: what lies outside the picture is not drawn.

@@ -37,8 +37,10 @@ def draw_face(canvas: Canvas, look: Look, pose: Pose) -> None:
     canvas.outline(face, 0.021, look.line)
     inside = np.asarray(face) * 0.985
     # The light comes from the upper left: shade along the right cheek, and under the hair.
-    crescent = join(smooth(pts((1.1, -0.5), (1.1, 0.4), (0.72, 1.05), (0.1, 1.4))),
-                    smooth(pts((0.25, 1.22), (0.66, 0.88), (0.83, 0.4), (0.86, -0.4))))
+    crescent = join(
+        smooth(pts((1.1, -0.5), (1.1, 0.4), (0.72, 1.05), (0.1, 1.4))),
+        smooth(pts((0.25, 1.22), (0.66, 0.88), (0.83, 0.4), (0.86, -0.4))),
+    )
     canvas.fill(turned(crescent, pose.turn, 0.08), look.skin_shade, clip=inside)
     for x in (-0.62, 0.62):
         blush = turned(ellipse((x, 0.70), (0.21, 0.10)), pose.turn)
@@ -129,8 +131,15 @@ def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
         return
     wide, deep = ((0.13, 0.105), (0.19, 0.235))[pose.mouth - 1]
     top = bezier((-wide, y - 0.06), (0.0, y - 0.02), (wide, y - 0.06))
-    bottom = smooth(pts((wide, y - 0.06), (wide * 0.72, y - 0.06 + deep * 0.72), (0.0, y - 0.06 + deep),
-                        (-wide * 0.72, y - 0.06 + deep * 0.72), (-wide, y - 0.06)))
+    bottom = smooth(
+        pts(
+            (wide, y - 0.06),
+            (wide * 0.72, y - 0.06 + deep * 0.72),
+            (0.0, y - 0.06 + deep),
+            (-wide * 0.72, y - 0.06 + deep * 0.72),
+            (-wide, y - 0.06),
+        )
+    )
     shape = turned(join(top, bottom), pose.turn, 0.2)
     canvas.fill(shape, (140, 44, 58))
     tongue = turned(ellipse((0.0, y - 0.06 + deep * 0.98), (wide * 0.62, deep * 0.42)), pose.turn, 0.2)

@@ -55,8 +55,9 @@ def _clumps(look: Look) -> list[tuple[Points, Points, Points]]:
         drop = tip[1] - notch[1]
         left = bezier(notch, (notch[0] - 0.02 + 0.2 * lean, notch[1] + 0.62 * drop), tip)
         right = bezier(tip, (after[0] + 0.02 + 0.6 * lean, after[1] + 0.66 * (tip[1] - after[1])), after)
-        middle = bezier((0.35 * notch + 0.65 * after) + (0, 0.02),
-                        (0.42 * notch[0] + 0.58 * after[0], after[1] + 0.6 * drop), tip)
+        middle = bezier(
+            (0.35 * notch + 0.65 * after) + (0, 0.02), (0.42 * notch[0] + 0.58 * after[0], after[1] + 0.6 * drop), tip
+        )
         clumps.append((left, right, join(middle, right)))
         notch = after
     return clumps
@@ -71,13 +72,18 @@ def draw_front_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
     """Cap, bangs and side locks: fill, shade, highlight, lines."""
     tip = np.asarray(look.lock_tip)
     last = np.asarray(look.bangs[-1][1])
-    outer = join(smooth(join(_SKULL, pts((1.20, 0.35 * tip[1])))), bezier((1.20, 0.35 * tip[1]), (1.16, 0.8 * tip[1]), tip))
+    outer = join(
+        smooth(join(_SKULL, pts((1.20, 0.35 * tip[1])))), bezier((1.20, 0.35 * tip[1]), (1.16, 0.8 * tip[1]), tip)
+    )
     inner = bezier(tip, (0.84, 0.55 * tip[1]), last)
     first = np.asarray(look.first_notch)
     left_inner = mirror(bezier(tip, (0.84, 0.55 * tip[1]), first * (-1, 1)))[::-1]
     clumps = _clumps(look)
     edge = turned(join(*(join(a, b) for a, b, _ in clumps)), pose.turn)
-    right, left = _swayed(join(outer, inner), 0.4 * pose.sway), _swayed(join(left_inner, mirror(outer)[::-1]), 0.4 * pose.sway)
+    right, left = (
+        _swayed(join(outer, inner), 0.4 * pose.sway),
+        _swayed(join(left_inner, mirror(outer)[::-1]), 0.4 * pose.sway),
+    )
     right[-1], left[0] = edge[-1], edge[0]
     shape = join(left[::1], right[: len(outer)], right[len(outer) :], edge[::-1])
     for tuft in look.tufts:
@@ -97,7 +103,11 @@ def _tuft(canvas: Canvas, look: Look, tuft, root: bool = False) -> None:
     out = 0.5 * (a + b) * 0.12
     shape = join(bezier(a, 0.5 * (a + tip) + out, tip), bezier(tip, 0.45 * (b + tip) + 0.1 * b, b))
     if root:
-        canvas.fill(0.97 * shape + 0.03 * tip, look.hair, clip=np.vstack([a * 0.9, a, 0.6 * a + 0.4 * tip, 0.6 * b + 0.4 * tip, b, b * 0.9]))
+        canvas.fill(
+            0.97 * shape + 0.03 * tip,
+            look.hair,
+            clip=np.vstack([a * 0.9, a, 0.6 * a + 0.4 * tip, 0.6 * b + 0.4 * tip, b, b * 0.9]),
+        )
         return
     canvas.fill(shape, look.hair)
     canvas.fill(join(bezier(0.4 * a + 0.6 * b, 0.5 * (b + tip), tip), pts(b)), look.hair_shade, clip=shape)

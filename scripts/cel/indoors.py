@@ -41,10 +41,18 @@ def _wall(room: Canvas) -> None:
     room.fill(box(0, 250, 640, 282), Gradient((186, 160, 138), (170, 142, 124), 250, 282))
     room.fill(box(0, 282, 640, 360), Gradient((166, 122, 92), (124, 86, 72), 282, 360))
     for k in range(-6, 16):
-        room.stroke(pts((320 + (k * 60 - 240) * 0.6, 282), (320 + (k * 60 - 240) * 1.5, 360)), 0.9, (118, 82, 66), "none")
+        room.stroke(
+            pts((320 + (k * 60 - 240) * 0.6, 282), (320 + (k * 60 - 240) * 1.5, 360)), 0.9, (118, 82, 66), "none"
+        )
     for x0, x1 in ((18, 190), (480, 626)):
         room.fill(box(x0 - 5, 210, x1 + 5, 220), Gradient((246, 238, 222), (196, 182, 170), 210, 220))
-        for frame in ((x0, 26, x0 + 5, 214), (x1 - 5, 26, x1, 214), (x0, 26, x1, 31), ((x0 + x1) / 2 - 3, 26, (x0 + x1) / 2 + 3, 214), (x0, 84, x1, 88)):
+        for frame in (
+            (x0, 26, x0 + 5, 214),
+            (x1 - 5, 26, x1, 214),
+            (x0, 26, x1, 31),
+            ((x0 + x1) / 2 - 3, 26, (x0 + x1) / 2 + 3, 214),
+            (x0, 84, x1, 88),
+        ):
             room.fill(box(*frame), (236, 232, 226))
             room.fill(box(frame[2] - 1.4, frame[1], frame[2], frame[3]), (176, 170, 176))
     room.fill(box(0, 22, 640, 26), (190, 172, 154))
@@ -52,13 +60,18 @@ def _wall(room: Canvas) -> None:
 
 
 def _curtain(room: Canvas, rng: np.random.Generator, x: float) -> None:
-    shape = join(pts((x - 30, 18), (x + 30, 18)), bezier((x + 30, 18), (x + 26, 130), (x + 36, 226)),
-                 smooth(pts((x + 36, 226), (x + 16, 231), (x, 226), (x - 18, 231), (x - 36, 226))),
-                 bezier((x - 36, 226), (x - 24, 130), (x - 30, 18)))
+    shape = join(
+        pts((x - 30, 18), (x + 30, 18)),
+        bezier((x + 30, 18), (x + 26, 130), (x + 36, 226)),
+        smooth(pts((x + 36, 226), (x + 16, 231), (x, 226), (x - 18, 231), (x - 36, 226))),
+        bezier((x - 36, 226), (x - 24, 130), (x - 30, 18)),
+    )
     room.fill(shape, (244, 236, 222))
     for k in range(-2, 3):
         top, foot = x + 11 * k + rng.uniform(-2, 2), x + 14 * k + rng.uniform(-3, 3)
-        fold = join(bezier((top, 18), (top + 3, 120), (foot, 232)), bezier((foot + 7, 232), (top + 7, 120), (top + 3.5, 18)))
+        fold = join(
+            bezier((top, 18), (top + 3, 120), (foot, 232)), bezier((foot + 7, 232), (top + 7, 120), (top + 3.5, 18))
+        )
         room.fill(fold, (206, 196, 200), clip=shape)
         room.stroke(bezier((top, 18), (top + 3, 120), (foot, 232)), 0.8, (168, 152, 164), "end")
     room.outline(shape, 0.9, (140, 120, 124))
@@ -67,23 +80,47 @@ def _curtain(room: Canvas, rng: np.random.Generator, x: float) -> None:
 def _board(room: Canvas, rng: np.random.Generator) -> None:
     room.fill(box(252, 60, 424, 168), (150, 108, 78))
     room.fill(box(257, 65, 419, 163), Gradient((94, 138, 116), (74, 116, 104), 65, 163))
-    papers = ((266, 74, 34, 42), (310, 72, 46, 30), (366, 76, 40, 50), (312, 110, 30, 44), (270, 124, 30, 30), (352, 132, 52, 24))
+    papers = (
+        (266, 74, 34, 42),
+        (310, 72, 46, 30),
+        (366, 76, 40, 50),
+        (312, 110, 30, 44),
+        (270, 124, 30, 30),
+        (352, 132, 52, 24),
+    )
     for k, (x, y, width, height) in enumerate(papers):
         tilt = rng.uniform(-1.5, 1.5)
         sheet = pts((x, y), (x + width, y + tilt), (x + width, y + height + tilt), (x, y + height))
         room.fill(sheet + (1.6, 2.0), (56, 88, 82))
         room.fill(sheet, ((250, 246, 236), (246, 232, 190), (228, 236, 246))[k % 3])
         for line in range(4, int(height) - 3, 5):
-            room.stroke(pts((x + 3, y + line), (x + width * rng.uniform(0.6, 0.92), y + line + 0.4 * tilt)), 0.8, (150, 146, 160), "none")
-        room.fill(smooth(pts((x + width / 2 - 1.5, y + 1), (x + width / 2 + 1.5, y + 1), (x + width / 2, y + 4)), True), (220, 70, 70))
+            room.stroke(
+                pts((x + 3, y + line), (x + width * rng.uniform(0.6, 0.92), y + line + 0.4 * tilt)),
+                0.8,
+                (150, 146, 160),
+                "none",
+            )
+        room.fill(
+            smooth(pts((x + width / 2 - 1.5, y + 1), (x + width / 2 + 1.5, y + 1), (x + width / 2, y + 4)), True),
+            (220, 70, 70),
+        )
 
 
 def _desks(room: Canvas) -> None:
-    for x, y, size in ((40, 262, 0.8), (190, 268, 0.9), (420, 266, 0.86), (560, 262, 0.8), (-20, 306, 1.3), (520, 312, 1.35)):
+    for x, y, size in (
+        (40, 262, 0.8),
+        (190, 268, 0.9),
+        (420, 266, 0.86),
+        (560, 262, 0.8),
+        (-20, 306, 1.3),
+        (520, 312, 1.35),
+    ):
         width, deep = 104 * size, 20 * size
         for leg in (0.06, 0.9):
             room.fill(box(x + leg * width, y + deep, x + leg * width + 4 * size, y + 90 * size), (112, 116, 128))
-            room.fill(box(x + leg * width + 2.5 * size, y + deep, x + leg * width + 4 * size, y + 90 * size), (80, 80, 98))
+            room.fill(
+                box(x + leg * width + 2.5 * size, y + deep, x + leg * width + 4 * size, y + 90 * size), (80, 80, 98)
+            )
         top = pts((x + 12 * size, y), (x + width - 12 * size, y), (x + width, y + deep), (x, y + deep))
         room.fill(top, Gradient((232, 192, 138), (206, 158, 108), y, y + deep))
         room.fill(box(x, y + deep, x + width, y + deep + 5 * size), (160, 112, 78))
@@ -98,12 +135,26 @@ def title_card(scale: float, lines: tuple[tuple[str, float, float], ...], seed: 
     canvas = Canvas(WIDTH, HEIGHT, scale)
     for _ in range(90):
         x, y, size = rng.uniform(0, WIDTH), rng.uniform(0, 230), rng.choice([0.7, 1.0, 1.8], p=[0.6, 0.3, 0.1])
-        star = pts((x, y - 2 * size), (x + 0.5 * size, y - 0.5 * size), (x + 2 * size, y), (x + 0.5 * size, y + 0.5 * size),
-                   (x, y + 2 * size), (x - 0.5 * size, y + 0.5 * size), (x - 2 * size, y), (x - 0.5 * size, y - 0.5 * size))
+        star = pts(
+            (x, y - 2 * size),
+            (x + 0.5 * size, y - 0.5 * size),
+            (x + 2 * size, y),
+            (x + 0.5 * size, y + 0.5 * size),
+            (x, y + 2 * size),
+            (x - 0.5 * size, y + 0.5 * size),
+            (x - 2 * size, y),
+            (x - 0.5 * size, y - 0.5 * size),
+        )
         canvas.fill(star, (255, 250, 226))
     for _ in range(26):
         x, y, size, angle = rng.uniform(0, WIDTH), rng.uniform(20, HEIGHT), rng.uniform(4, 9), rng.uniform(0, 2 * np.pi)
-        petal = smooth(pts((0, -1), (0.6, -0.4), (0.5, 0.5), (0.12, 0.95), (0, 0.7), (-0.12, 0.95), (-0.5, 0.5), (-0.6, -0.4)), True) * size
+        petal = (
+            smooth(
+                pts((0, -1), (0.6, -0.4), (0.5, 0.5), (0.12, 0.95), (0, 0.7), (-0.12, 0.95), (-0.5, 0.5), (-0.6, -0.4)),
+                True,
+            )
+            * size
+        )
         spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         petal = petal @ spin.T + (x, y)
         canvas.fill(petal, (250, 190, 206))
@@ -120,7 +171,13 @@ def _lettering(picture: np.ndarray, scale: float, lines: tuple[tuple[str, float,
     mask = Image.new("L", size)
     draw = ImageDraw.Draw(mask)
     for text, y, tall in lines:
-        draw.text((size[0] / 2, y * scale * fine), text, font=ImageFont.load_default(tall * scale * fine), fill=255, anchor="mm")
+        draw.text(
+            (size[0] / 2, y * scale * fine),
+            text,
+            font=ImageFont.load_default(tall * scale * fine),
+            fill=255,
+            anchor="mm",
+        )
     drop = round(1.5 * scale * fine)
     shadow = np.zeros(size[::-1], np.uint8)
     shadow[drop:, drop:] = np.asarray(mask)[:-drop, :-drop]

@@ -20,8 +20,10 @@ def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
 
 def tree(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size: float, tones: tuple[RGB, ...]) -> None:
     """A crown painted in dabs from dark to light, the light ones up and to the left; ``y`` is the foot."""
-    trunk = join(bezier((x - 0.07 * size, y), (x - 0.03 * size, y - 0.3 * size), (x - 0.05 * size, y - 0.6 * size)),
-                 bezier((x + 0.05 * size, y - 0.6 * size), (x + 0.04 * size, y - 0.3 * size), (x + 0.09 * size, y)))
+    trunk = join(
+        bezier((x - 0.07 * size, y), (x - 0.03 * size, y - 0.3 * size), (x - 0.05 * size, y - 0.6 * size)),
+        bezier((x + 0.05 * size, y - 0.6 * size), (x + 0.04 * size, y - 0.3 * size), (x + 0.09 * size, y)),
+    )
     canvas.fill(trunk, (84, 62, 58))
     for k, tone in enumerate(tones):
         spread = 0.50 - 0.075 * k
@@ -56,13 +58,20 @@ def school(scale: float, seed: int = 3) -> np.ndarray:
         tree(canvas, rng, x, 276, size, GREENS)
     _yard(canvas, rng)
     _wires(canvas)
-    return grain(over(np.rint(sky).astype(np.uint8), textured(canvas.finish(), scale, 0.05, seed + 5)), scale, 0.012, seed)
+    return grain(
+        over(np.rint(sky).astype(np.uint8), textured(canvas.finish(), scale, 0.05, seed + 5)), scale, 0.012, seed
+    )
 
 
 def _building(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> None:
     canvas.fill(box(x0, y0, x1, y1), Gradient((244, 236, 222), (226, 214, 206), y0, y1))
-    canvas.fill(pts((x0 - 34, y0 + 12), (x0, y0), (x0, y1), (x0 - 34, y1)), Gradient((176, 172, 192), (150, 148, 176), y0, y1))
-    canvas.fill(pts((x0 - 40, y0 - 2), (x0, y0 - 12), (x1, y0 - 12), (x1, y0 + 4), (x0, y0 + 4), (x0 - 40, y0 + 14)), (206, 198, 198))
+    canvas.fill(
+        pts((x0 - 34, y0 + 12), (x0, y0), (x0, y1), (x0 - 34, y1)), Gradient((176, 172, 192), (150, 148, 176), y0, y1)
+    )
+    canvas.fill(
+        pts((x0 - 40, y0 - 2), (x0, y0 - 12), (x1, y0 - 12), (x1, y0 + 4), (x0, y0 + 4), (x0 - 40, y0 + 14)),
+        (206, 198, 198),
+    )
     canvas.fill(box(x0, y0 + 4, x1, y0 + 10), (186, 178, 190))
     for row in range(3):
         top = y0 + 26 + row * 58
@@ -70,11 +79,15 @@ def _building(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> Non
         for column in range(7):
             left = x0 + 16 + column * 58
             _window(canvas, left, top, 42, 34, (row * 7 + column) % 3)
-    canvas.fill(pts((x0 + 150, y0 - 12), (x0 + 150, y0 - 40), (x0 + 200, y0 - 40), (x0 + 200, y0 - 12)), (226, 216, 208))
+    canvas.fill(
+        pts((x0 + 150, y0 - 12), (x0 + 150, y0 - 40), (x0 + 200, y0 - 40), (x0 + 200, y0 - 12)), (226, 216, 208)
+    )
     for k in range(0, 420, 12):
         canvas.fill(box(x0 + k, y0 - 26, x0 + k + 0.9, y0 - 12), (130, 150, 150))
     canvas.fill(box(x0, y0 - 27, x1, y0 - 25.6), (130, 150, 150))
-    clock = np.stack([x0 + 175 + 12 * np.cos(np.linspace(0, 6.2, 40)), y0 - 24 + 12 * np.sin(np.linspace(0, 6.2, 40))], axis=1)
+    clock = np.stack(
+        [x0 + 175 + 12 * np.cos(np.linspace(0, 6.2, 40)), y0 - 24 + 12 * np.sin(np.linspace(0, 6.2, 40))], axis=1
+    )
     canvas.fill(clock, (250, 250, 250))
     canvas.outline(clock, 1.2, (96, 90, 104))
     canvas.stroke(pts((x0 + 175, y0 - 24), (x0 + 175, y0 - 32)), 1.4, (60, 56, 70), "none")
@@ -86,7 +99,12 @@ def _window(canvas: Canvas, x: float, y: float, width: float, height: float, kin
     pane = box(x, y, x + width, y + height)
     canvas.fill(pane, Gradient((104, 150, 190), (172, 208, 226), y, y + height))
     if kind != 1:
-        canvas.fill(pts((x + 4, y + height), (x + 18, y), (x + 27, y), (x + 13, y + height)), (214, 234, 244), clip=pane, alpha=0.75)
+        canvas.fill(
+            pts((x + 4, y + height), (x + 18, y), (x + 27, y), (x + 13, y + height)),
+            (214, 234, 244),
+            clip=pane,
+            alpha=0.75,
+        )
     if kind:
         curtain = pts((x, y), (x + 10, y), (x + 7, y + height), (x, y + height))
         canvas.fill(curtain, (236, 226, 204), clip=pane)
@@ -101,12 +119,26 @@ def _yard(canvas: Canvas, rng: np.random.Generator) -> None:
     for _ in range(60):
         x, y = rng.uniform(-20, WIDTH), 272 + 88 * rng.uniform(0, 1) ** 0.7
         long = rng.uniform(10, 46) * (y - 250) / 60
-        canvas.fill(smooth(pts((x, y), (x + long / 2, y - 0.8), (x + long, y), (x + long / 2, y + 1.0)), True),
-                    (226, 206, 176) if rng.random() < 0.5 else (176, 150, 134), alpha=0.5)
-    canvas.fill(smooth(pts((-20, 276), (60, 270), (170, 274), (290, 280), (210, 292), (60, 294), (-20, 290)), True), (120, 108, 124), alpha=0.55)
+        canvas.fill(
+            smooth(pts((x, y), (x + long / 2, y - 0.8), (x + long, y), (x + long / 2, y + 1.0)), True),
+            (226, 206, 176) if rng.random() < 0.5 else (176, 150, 134),
+            alpha=0.5,
+        )
+    canvas.fill(
+        smooth(pts((-20, 276), (60, 270), (170, 274), (290, 280), (210, 292), (60, 294), (-20, 290)), True),
+        (120, 108, 124),
+        alpha=0.55,
+    )
     for x in np.arange(-6, WIDTH + 10, 5.2):
         for tone, rise in (((42, 92, 72), 0.0), ((70, 132, 76), 3.0), ((124, 176, 86), 6.0)):
-            dab(canvas, rng, x + rng.uniform(-3, 3), 263 - rise + rng.uniform(-2, 2), rng.uniform(3.4, 6.0) - 0.3 * rise, tone)
+            dab(
+                canvas,
+                rng,
+                x + rng.uniform(-3, 3),
+                263 - rise + rng.uniform(-2, 2),
+                rng.uniform(3.4, 6.0) - 0.3 * rise,
+                tone,
+            )
 
 
 def _wires(canvas: Canvas) -> None:
@@ -123,10 +155,26 @@ def _wires(canvas: Canvas) -> None:
 def town(scale: float, seed: int = 8) -> np.ndarray:
     """A town in the evening, wider than the picture for a pan: (H, W, 3) uint8."""
     rng = np.random.default_rng(seed)
-    sky = gradient(TOWN_WIDTH, HEIGHT, scale, ((0, (74, 92, 170)), (90, (178, 140, 186)), (160, (248, 178, 150)), (220, (255, 222, 166))))
-    clouds(sky, scale, ((180, 128, 300), (560, 92, 260), (800, 150, 340), (1060, 110, 240)), (255, 226, 198), (186, 136, 172), seed)
+    sky = gradient(
+        TOWN_WIDTH,
+        HEIGHT,
+        scale,
+        ((0, (74, 92, 170)), (90, (178, 140, 186)), (160, (248, 178, 150)), (220, (255, 222, 166))),
+    )
+    clouds(
+        sky,
+        scale,
+        ((180, 128, 300), (560, 92, 260), (800, 150, 340), (1060, 110, 240)),
+        (255, 226, 198),
+        (186, 136, 172),
+        seed,
+    )
     canvas = Canvas(TOWN_WIDTH, HEIGHT, scale)
-    for base, tall, step, tone in ((214, 60, 150, (146, 118, 168)), (232, 40, 110, (112, 98, 150)), (246, 30, 90, (82, 84, 124))):
+    for base, tall, step, tone in (
+        (214, 60, 150, (146, 118, 168)),
+        (232, 40, 110, (112, 98, 150)),
+        (246, 30, 90, (82, 84, 124)),
+    ):
         x = np.arange(-step, TOWN_WIDTH + 2 * step, step)
         ridge = smooth(np.stack([x, base - tall * rng.uniform(0.1, 1.0, len(x))], axis=1))
         canvas.fill(join(ridge, pts((TOWN_WIDTH + step, HEIGHT), (-step, HEIGHT))), tone)
@@ -139,7 +187,9 @@ def town(scale: float, seed: int = 8) -> np.ndarray:
             else:
                 x += _house(canvas, rng, x, y + rng.uniform(-4, 4), size * rng.uniform(1.1, 1.7), size, row)
     canvas.fill(box(0, 322, TOWN_WIDTH, HEIGHT), Gradient((86, 84, 112), (60, 58, 88), 322, HEIGHT))
-    return grain(over(np.rint(sky).astype(np.uint8), textured(canvas.finish(), scale, 0.06, seed + 5)), scale, 0.015, seed)
+    return grain(
+        over(np.rint(sky).astype(np.uint8), textured(canvas.finish(), scale, 0.06, seed + 5)), scale, 0.015, seed
+    )
 
 
 def _house(canvas: Canvas, rng: np.random.Generator, x: float, y: float, width: float, size: float, row: int) -> float:
@@ -151,8 +201,14 @@ def _house(canvas: Canvas, rng: np.random.Generator, x: float, y: float, width: 
     canvas.fill(box(x, top, x + width, y + 60), wall)
     canvas.fill(box(x + 0.62 * width, top, x + width, y + 60), dark)
     eaves, ridge = 0.1 * width, top - 0.42 * size
-    canvas.fill(pts((x - eaves, top + 1), (x + 0.16 * width, ridge), (x + 0.74 * width, ridge), (x + width + eaves, top + 1)), roof)
-    canvas.fill(pts((x + 0.62 * width, top + 1), (x + 0.74 * width, ridge), (x + width + eaves, top + 1)), tuple(int(c * 0.7) for c in roof))
+    canvas.fill(
+        pts((x - eaves, top + 1), (x + 0.16 * width, ridge), (x + 0.74 * width, ridge), (x + width + eaves, top + 1)),
+        roof,
+    )
+    canvas.fill(
+        pts((x + 0.62 * width, top + 1), (x + 0.74 * width, ridge), (x + width + eaves, top + 1)),
+        tuple(int(c * 0.7) for c in roof),
+    )
     for k in range(1, 5):
         level = ridge + (top - ridge) * k / 5
         reach = 0.16 * width * (1 - k / 5) - eaves * k / 5
@@ -162,13 +218,17 @@ def _house(canvas: Canvas, rng: np.random.Generator, x: float, y: float, width: 
             left, high = x + (0.1 + 0.27 * k) * width, top + (0.16 + 0.55 * floor) * size
             lit = rng.random() < 0.4
             canvas.fill(box(left - 0.6, high - 0.6, left + 0.17 * width + 0.6, high + 0.3 * size + 0.6), dark)
-            canvas.fill(box(left, high, left + 0.17 * width, high + 0.3 * size), (255, 232, 150) if lit else (120, 122, 164))
-            canvas.stroke(pts((left + 0.085 * width, high), (left + 0.085 * width, high + 0.3 * size)), 0.7, dark, "none")
+            canvas.fill(
+                box(left, high, left + 0.17 * width, high + 0.3 * size), (255, 232, 150) if lit else (120, 122, 164)
+            )
+            canvas.stroke(
+                pts((left + 0.085 * width, high), (left + 0.085 * width, high + 0.3 * size)), 0.7, dark, "none"
+            )
     return width * 1.06
 
 
 def foreground(scale: float, seed: int = 21) -> np.ndarray:
-    """What passes near the camera while the town pans by: a railing and grass; (H, W, 4) premultiplied, twice as long."""
+    """What passes near the camera while the town pans by: a railing and grass; (H, W, 4) premultiplied, longer."""
     rng = np.random.default_rng(seed)
     width = WIDTH + 360
     canvas = Canvas(width, HEIGHT, scale)
@@ -181,5 +241,7 @@ def foreground(scale: float, seed: int = 21) -> np.ndarray:
     for tone, low in (((34, 36, 60), 348), ((52, 54, 72), 354), ((92, 84, 80), 360)):
         for x in np.arange(-10, width, 3.0):
             x0, tall, lean = x + rng.uniform(-2, 2), rng.uniform(6, 26), rng.uniform(-7, 9)
-            canvas.fill(join(bezier((x0 - 1.6, low + 14), (x0, low), (x0 + lean, low - tall)), pts((x0 + 1.6, low + 14))), tone)
+            canvas.fill(
+                join(bezier((x0 - 1.6, low + 14), (x0, low), (x0 + lean, low - tall)), pts((x0 + 1.6, low + 14))), tone
+            )
     return canvas.finish()

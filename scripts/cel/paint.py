@@ -1,4 +1,4 @@
-"""Painted surfaces: brush texture, skies, clouds. Random fields live in design units, so every resolution shows the same."""
+"""Painted surfaces: brush texture, skies, clouds. Random fields live in design units, so all sizes show the same."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def noise(width: int, height: int, scale: float, cell: float, octaves: int, seed
         columns, rows = int(np.ceil(width / cell)) + 1, int(np.ceil(height / cell)) + 1
         grid = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
         step = 1 / (cell * scale)
-        place = np.array([[step, 0, step / 2], [0, step, step / 2]])  # pixel centres, or scales would differ by half a pixel
-        total += share * cv2.warpAffine(grid, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-                                        borderMode=cv2.BORDER_REPLICATE)
+        place = np.array(
+            [[step, 0, step / 2], [0, step, step / 2]]
+        )  # pixel centres, or scales would differ by half a pixel
+        total += share * cv2.warpAffine(
+            grid, place, size, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        )
         cell, share = cell / 2, share * 0.55
     return total
 
@@ -36,8 +39,9 @@ def gradient(width: int, height: int, scale: float, stops: tuple[tuple[float, RG
     return np.repeat(column[:, None, :].astype(np.float32), round(width * scale), axis=1)
 
 
-def clouds(sky: np.ndarray, scale: float, banks: tuple[tuple[float, float, float], ...], light: RGB, shade: RGB,
-           seed: int) -> None:
+def clouds(
+    sky: np.ndarray, scale: float, banks: tuple[tuple[float, float, float], ...], light: RGB, shade: RGB, seed: int
+) -> None:
     """Paint cumulus banks (middle, base and width in design units) into ``sky`` (float32 RGB), in place."""
     rng = np.random.default_rng(seed)
     for k, (middle, base, width) in enumerate(banks):
@@ -62,7 +66,9 @@ def clouds(sky: np.ndarray, scale: float, banks: tuple[tuple[float, float, float
         flat = np.clip((base + 0.03 * width - y) / (0.07 * width), 0, 1)
         cover = _step(depth + 0.22 * rough, 0.10, 0.22) * flat
         lit = _step(facing + 0.30 * rough + 0.25 * (base - y) / width, -0.12, 0.10)
-        tone = np.array(shade, np.float32) + (np.array(light, np.float32) - np.array(shade, np.float32)) * lit[..., None]
+        tone = (
+            np.array(shade, np.float32) + (np.array(light, np.float32) - np.array(shade, np.float32)) * lit[..., None]
+        )
         area = sky[y0:y1, x0:x1]
         area += cover[..., None] * (tone - area)
 
@@ -85,7 +91,9 @@ def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
 def grain(image: np.ndarray, scale: float, strength: float, seed: int) -> np.ndarray:
     """Brush and paper texture over a painting: uint8 in, uint8 out."""
     height, width = image.shape[:2]
-    field = 0.65 * noise(width / scale, height / scale, scale, 60, 3, seed) + 0.35 * noise(width / scale, height / scale, scale, 3, 2, seed + 1)
+    field = 0.65 * noise(width / scale, height / scale, scale, 60, 3, seed) + 0.35 * noise(
+        width / scale, height / scale, scale, 3, 2, seed + 1
+    )
     field = cv2.resize(field, (width, height))
     return np.clip(np.rint(image * (1.0 + strength * field[..., None])), 0, 255).astype(np.uint8)
 

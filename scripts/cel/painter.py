@@ -28,7 +28,9 @@ class Painter:
 
     def __init__(self, height: int = 360, seed: int = 0) -> None:
         if height < 90 or height % 18:
-            raise ValueError(f"height is {height}; accepted are multiples of 18 from 90 up, such as 180, 360, 720, 1440")
+            raise ValueError(
+                f"height is {height}; accepted are multiples of 18 from 90 up, such as 180, 360, 720, 1440"
+            )
         self.height, self.width, self.seed = height, height * 16 // 9, seed
         self.scale = height / HEIGHT
         self._kept: OrderedDict[object, np.ndarray] = OrderedDict()
@@ -73,8 +75,10 @@ class Painter:
         # The layer lies on whole pixels, the drawing within it just where it belongs.
         px, py = math.floor(left + 1e-6), math.floor(top + 1e-6)
         shift = (round((left - px) / self.scale, 4), round((top - py) / self.scale, 4))
-        layer = self._keep((actor.look, pose, unit, tall, shift),
-                           lambda: draw_character(actor.look, pose, unit, self.scale, tall, shift))
+        layer = self._keep(
+            (actor.look, pose, unit, tall, shift),
+            lambda: draw_character(actor.look, pose, unit, self.scale, tall, shift),
+        )
         return layer, px, py
 
     def _keep(self, key: object, draw: Callable[[], np.ndarray]) -> np.ndarray:

@@ -43,8 +43,16 @@ class Actor:
         for start, angle in self.nods:
             tilt = angle if n >= start else tilt
         p = self.pose
-        return Pose(self.mouths[n // 3 % len(self.mouths)], eyes, p.turn, tilt, p.look, p.brows,
-                    self.sways[n // 4 % len(self.sways)], p.smile)
+        return Pose(
+            self.mouths[n // 3 % len(self.mouths)],
+            eyes,
+            p.turn,
+            tilt,
+            p.look,
+            p.brows,
+            self.sways[n // 4 % len(self.sways)],
+            p.smile,
+        )
 
     def place_at(self, n: int) -> tuple[int, int]:
         """The head's place in frame ``n``."""
@@ -69,17 +77,46 @@ class Shot:
 _CHATTER = (1, 2, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 0, 2, 1, 0, 0, 0)
 
 SHOTS: dict[str, Shot] = {
-    "talk": Shot(72, "classroom", (
-        Actor(AOI, 75, 320, 158, Pose(turn=0.25, look=0.2), _CHATTER, blinks=(30, 62), nods=((45, 3.0),)),
-    )),
-    "slide": Shot(60, "school", (
-        Actor(AOI, 50, 150, 172, Pose(turn=0.7, look=0.8, smile=0.9), blinks=(24,), sways=(0.0, 0.35, 0.6, 0.35, 0.0, -0.15)),
-        Actor(HARU, 50, 690, 160, Pose(turn=-0.7, look=-0.6, tilt=-3.0, brows=0.6), (2, 1, 2, 0, 1, 2), step=-8,
-              bob=(0, -3, -5, -3, 0, 2)),
-    )),
+    "talk": Shot(
+        72,
+        "classroom",
+        (Actor(AOI, 75, 320, 158, Pose(turn=0.25, look=0.2), _CHATTER, blinks=(30, 62), nods=((45, 3.0),)),),
+    ),
+    "slide": Shot(
+        60,
+        "school",
+        (
+            Actor(
+                AOI,
+                50,
+                150,
+                172,
+                Pose(turn=0.7, look=0.8, smile=0.9),
+                blinks=(24,),
+                sways=(0.0, 0.35, 0.6, 0.35, 0.0, -0.15),
+            ),
+            Actor(
+                HARU,
+                50,
+                690,
+                160,
+                Pose(turn=-0.7, look=-0.6, tilt=-3.0, brows=0.6),
+                (2, 1, 2, 0, 1, 2),
+                step=-8,
+                bob=(0, -3, -5, -3, 0, 2),
+            ),
+        ),
+    ),
     "pan": Shot(60, "town", pan=3, near="foreground"),
-    "title": Shot(48, "title", lines=(("EPISODE 1", 134, 20.0), ("The Quiet Window", 178, 52.0),
-                                      ("tea, rain, and a letter from the coast", 238, 16.0))),
+    "title": Shot(
+        48,
+        "title",
+        lines=(
+            ("EPISODE 1", 134, 20.0),
+            ("The Quiet Window", 178, 52.0),
+            ("tea, rain, and a letter from the coast", 238, 16.0),
+        ),
+    ),
 }
 
 MIXED: tuple[str, ...] = ("talk", "slide", "pan", "title")
