@@ -1,3 +1,32 @@
-"""APISR anime upscaling for VapourSynth: ``core.apisr.Upscale(clip)``. Importing this does not import torch."""
+"""APISR anime upscaling for VapourSynth: ``core.apisr.Upscale(clip)``, and the same network for arrays and tensors.
+
+Importing this does not import torch; using :func:`load_model` or :func:`upscale_image` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import ArgumentError, ClipError, DeviceError, VsapisrError, WeightsError
+
+if TYPE_CHECKING:
+    from .api import load_model, upscale_image
 
 __version__ = "0.1.0"
+__all__ = [
+    "ArgumentError",
+    "ClipError",
+    "DeviceError",
+    "VsapisrError",
+    "WeightsError",
+    "load_model",
+    "upscale_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load_model", "upscale_image"):
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

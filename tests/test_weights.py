@@ -1,0 +1,119 @@
+"""Weight files: every layout that is accepted, and the exact words for every one that is not."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vsapisr import weights
+from vsapisr.errors import WeightsError
+from vsapisr.networks.grl import GRL, GRLConfig
+
+SMALL = GRLConfig(dim=32, depths=(1, 2), heads_window=2, heads_stripe=4, mlp_dim=48, bias_dim=16)
+
+
+@pytest.fixture(scope="module")
+def small() -> GRL:
+    torch.manual_seed(0)
+    return GRL(SMALL).eval()
+
+
+def same(a: GRL, b: GRL) -> bool:
+    return all(torch.equal(value, b.state_dict()[name]) for name, value in a.state_dict().items())
+
+
+def test_hyperparameters_come_from_the_weights(small, tmp_path):
+    save_file(small.state_dict(), tmp_path / "small.safetensors")
+    loaded = weights.load(tmp_path / "small.safetensors")
+    assert loaded.config == SMALL
+    assert same(small, loaded) and not loaded.training
+
+
+@pytest.mark.parametrize("holder", ["model_state_dict", "params_ema", "params", "state_dict", None])
+@pytest.mark.parametrize("prefix", ["", "_orig_mod.", "module.", "_orig_mod.module."])
+def test_layouts(small, tmp_path, holder, prefix):
+    state = {prefix + name: value for name, value in small.state_dict().items()}
+    state[prefix + "table_w"] = torch.zeros(1)
+    content = state if holder is None else {holder: state, "iteration": 7, "opt": {"lr": 1e-4}}
+    torch.save(content, tmp_path / "w.pth")
+    assert same(small, weights.load(tmp_path / "w.pth"))
+
+
+def test_half_precision_files_load(small, tmp_path):
+    save_file({k: v.half() for k, v in small.state_dict().items()}, tmp_path / "h.safetensors")
+    assert weights.load(tmp_path / "h.safetensors").conv_first.weight.dtype == torch.float32
+
+
+def test_published_layout(fixtures_dir):
+    model = weights.load(fixtures_dir / "grl_tiny2_upstream_layout.pth")
+    assert model.config == GRLConfig()
+    assert sum(p.numel() for p in model.parameters()) == 1_027_939
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.system, ("exit 3",)
+
+
+def bad_files(small, folder):
+    """(file, what the error says after the file's name)."""
+    state = small.state_dict()
+    torch.save(state, folder / "whole.pth")
+    save_file(state, folder / "whole.safetensors")
+    for kind in ("pth", "safetensors"):
+        data = (folder / f"whole.{kind}").read_bytes()
+        (folder / f"cut.{kind}").write_bytes(data[: len(data) // 2])
+    yield "cut.pth", "is truncated or damaged"
+    yield "cut.safetensors", "is truncated or no safetensors file"
+    (folder / "text.pth").write_text("a letter to a friend")
+    yield "text.pth", "is neither a safetensors nor a PyTorch file"
+    (folder / "empty.pth").touch()
+    yield "empty.pth", "is neither a safetensors nor a PyTorch file"
+    torch.save({"model_state_dict": RunsCode()}, folder / "evil.pth")
+    yield "evil.pth", f"wants to run code ({os.system.__module__}.system) when it is loaded; refused"
+    (folder / "evil_old.pth").write_bytes(pickle.dumps(RunsCode()))
+    yield "evil_old.pth", f"wants to run code ({os.system.__module__}.system) when it is loaded; refused"
+    torch.save([1, 2], folder / "list.pth")
+    yield "list.pth", "holds no state dict (looked for model_state_dict, params_ema, params, state_dict)"
+    torch.save({"conv_first.weight": torch.zeros(64, 3, 3, 3), "RRDB_trunk.0.w": torch.zeros(1)}, folder / "rrdb.pth")
+    yield "rrdb.pth", "holds another network, not GRL: it has no layers.0.blocks.0.attn.qkv.body.weight"
+    torch.save({k: v for k, v in state.items() if "conv_up2" not in k}, folder / "twice.pth")
+    yield "twice.pth", "holds a GRL of another scale; only four times is supported"
+    torch.save({k: v for k, v in state.items() if k != "layers.1.conv.weight"}, folder / "lacking.pth")
+    yield "lacking.pth", 'does not fit GRL: Missing key(s) in state_dict: "layers.1.conv.weight"'
+    torch.save({**state, "conv_hr.weight": torch.zeros(1, 32, 3, 3)}, folder / "shape.pth")
+    yield "shape.pth", "does not fit GRL: size mismatch for conv_hr.weight"
+    torch.save({**state, "conv_hr.bias": torch.full((32,), float("nan"))}, folder / "nan.pth")
+    yield "nan.pth", "has values that are not finite in conv_hr.bias"
+
+
+def test_each_bad_file_has_its_own_error(small, tmp_path):
+    for name, message in bad_files(small, tmp_path):
+        with pytest.raises(WeightsError) as caught:
+            weights.load(tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name} {message}"), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("defualt", r"unknown model 'defualt'; known are .*, or give a path"),
+        ("no/such/file.pth", "model file 'no/such/file.pth' does not exist"),
+        ("mine.safetensors", "model file 'mine.safetensors' does not exist"),
+        (os.curdir, "model '.' is a folder, not a weight file"),
+    ],
+)
+def test_names_that_lead_nowhere(model, message):
+    with pytest.raises(WeightsError) as caught:
+        weights.find(model)
+    assert re.fullmatch(message, str(caught.value))
+
+
+def test_the_shipped_model_loads():
+    assert "default" in weights.shipped()
+    assert weights.load(weights.find("default")).config == GRLConfig(drop_path=0.1)

@@ -1,0 +1,61 @@
+"""The network outside VapourSynth: as a module on tensors, and on whole images with the filter's tiling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from .colour import RGB, Colour, Format
+from .config import UpscaleConfig
+from .engine import SCALE, choose_device, choose_precision
+from .errors import ArgumentError
+from .networks import forms
+from .upscaler import Upscaler
+
+FORMATS = {"uint8": Format(RGB, 0, 8), "uint16": Format(RGB, 0, 16), "float16": Format(RGB, 1, 16), "float32": Format(RGB, 1, 32)}
+
+
+def load_model(model: str = "default", device: str = "cpu", precision: str = "fp32") -> nn.Module:
+    """The network, ready to run: (B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped.
+
+    Args:
+        model: name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``; input is expected in it.
+
+    Raises:
+        WeightsError: the weights are missing, damaged or of another network.
+        DeviceError: the device is not there.
+    """
+    config = UpscaleConfig(model=model, device=device, precision=precision)
+    where = choose_device(config.device)
+    return forms.load_form(config.model, where, choose_precision(config.precision, where))
+
+
+def upscale_image(image: np.ndarray, **arguments: Any) -> np.ndarray:
+    """Enlarge an RGB image four times: (H, W, 3) -> (4H, 4W, 3) of the same type.
+
+    Args:
+        image: uint8 or uint16 of the full range, or float16/float32 in [0, 1].
+        **arguments: those of ``core.apisr.Upscale``, ``format`` excepted.
+
+    Raises:
+        ArgumentError: another shape or type, or an argument that is not accepted.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ArgumentError(f"image must be (H, W, 3), got {image.shape}")
+    if image.dtype.name not in FORMATS:
+        raise ArgumentError(f"image must be {', '.join(FORMATS)}, got {image.dtype.name}")
+    if "format" in arguments:
+        raise ArgumentError("format is of clips; the type of the image decides here")
+    format, colour = FORMATS[image.dtype.name], Colour(0, True)
+    height, width = image.shape[:2]
+    out = np.empty((height * SCALE, width * SCALE, 3), image.dtype)
+    upscaler = Upscaler(UpscaleConfig.from_arguments(arguments), width, height, format, format)
+    try:
+        upscaler.render([image[..., c] for c in range(3)], colour, [out[..., c] for c in range(3)], colour)
+    finally:
+        upscaler.close()
+    return out

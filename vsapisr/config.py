@@ -1,0 +1,80 @@
+"""Every argument of ``core.apisr.Upscale``, its default and its check. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import ArgumentError
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+WINDOW = 8  # the network's window; tiles that are not aligned to it would see other windows than the whole frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscaleConfig:
+    """Arguments of ``Upscale`` besides the clip.
+
+    Raises:
+        ArgumentError: a value that is not accepted; the text names the argument.
+    """
+
+    model: str = "default"
+    """Name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file."""
+    format: int | None = None
+    """Format id of the result, such as ``vs.RGB24``; the source's when not given."""
+    tilesize: tuple[int, ...] = ()
+    """Width and height of a tile in source pixels, overlap included; one number for both; none or 0: automatic."""
+    overlap: int = 16
+    """Source pixels that a tile sees beyond what is kept of it, on each side where there is a neighbour."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
+    precision: str = "auto"
+    """``fp32``, ``fp16`` or ``bf16``; ``auto`` is fp16 on CUDA and fp32 on the CPU."""
+    batch: int = 0
+    """Tiles that go through the network at once; 0: automatic."""
+    num_streams: int = 0
+    """Batches in flight on one device; 0: automatic. More than one has a use on CUDA only."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ArgumentError("model must be a name or a path, got an empty string")
+        if len(self.tilesize) > 2:
+            raise ArgumentError(f"tilesize takes one or two numbers, got {len(self.tilesize)}")
+        shown = "x".join(map(str, self.tilesize))
+        if any(side < 0 for side in self.tilesize):
+            raise ArgumentError(f"tilesize must not be negative, got {shown}")
+        if any(side % WINDOW for side in self.tilesize):
+            raise ArgumentError(f"tilesize must be multiples of {WINDOW}, got {shown}")
+        if self.overlap < 0:
+            raise ArgumentError(f"overlap must not be negative, got {self.overlap}")
+        if self.overlap % WINDOW:
+            raise ArgumentError(f"overlap must be a multiple of {WINDOW}, got {self.overlap}")
+        if any(0 < side <= 2 * self.overlap for side in self.tilesize):
+            raise ArgumentError(f"tilesize must be more than twice the overlap of {self.overlap}, got {shown}")
+        if self.precision not in PRECISIONS:
+            raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not 0 <= self.batch <= 64:
+            raise ArgumentError(f"batch must be 0 (automatic) to 64, got {self.batch}")
+        if not 0 <= self.num_streams <= 8:
+            raise ArgumentError(f"num_streams must be 0 (automatic) to 8, got {self.num_streams}")
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """(width, height) of a tile; a side of 0 is automatic."""
+        width, height = (*self.tilesize, *self.tilesize)[:2] if self.tilesize else (0, 0)
+        return width, height
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> UpscaleConfig:
+        """From what the bridge was called with; names it does not know are rejected."""
+        known = {field.name for field in fields(cls)}
+        for name in arguments:
+            if name not in known:
+                raise ArgumentError(f"unknown argument {name!r}; known are {', '.join(sorted(known))}")
+        values = dict(arguments)
+        if "tilesize" in values:
+            sides = values["tilesize"]
+            values["tilesize"] = tuple(sides) if isinstance(sides, (list, tuple)) else (sides,)
+        return cls(**values)

@@ -1,0 +1,42 @@
+"""Networks ready to run: loaded once per file, device and precision, and shared by all filters that use them."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import torch
+from torch import nn
+
+from .. import weights
+from .grl import GRL
+
+_loaded: weakref.WeakValueDictionary[tuple, nn.Module] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def inference_form(grl: GRL, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The fast form of a network on its device."""
+    grl.memory_format = torch.channels_last
+    return grl.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def load_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The fast form of a shipped model's name or of a weight file's path.
+
+    Raises:
+        WeightsError: see :mod:`vsapisr.weights`.
+    """
+    path = weights.find(model).resolve()
+    status = path.stat()
+    key = (path, status.st_mtime_ns, status.st_size, device, dtype)
+    with _lock:
+        form = _loaded.get(key)
+        if form is None:
+            form = _loaded[key] = inference_form(weights.load(path), device, dtype)
+        return form
+
+
+def bytes_per_pixel(dtype: torch.dtype) -> int:
+    """Memory that one input pixel takes at the network's widest place: three maps of 64 channels at four times the size."""
+    return 3 * 64 * 16 * dtype.itemsize

@@ -1,0 +1,102 @@
+"""Frames through an engine: plan tiles, hand them over, put the results together; smaller tiles when memory runs out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+
+import numpy as np
+from torch import Tensor
+
+from . import tiles
+from .colour import Colour, Format
+from .config import UpscaleConfig
+from .engine import SCALE, Engine, Job, OutOfMemory, choose_device, choose_precision, free_memory
+from .errors import DeviceError
+from .frame import read_tile, write_tile
+from .networks import forms
+from .tiles import Tile
+
+log = logging.getLogger("vsapisr")
+
+SHARE = 4  # a tile's activations may take this part of the free memory
+CPU_PIXELS = 640 * 360  # more at once gains nothing on a CPU and makes progress jerky
+
+
+class Upscaler:
+    """Everything about frames of one size and format, whoever asks for them.
+
+    Raises:
+        VsapisrError: the weights or the device cannot be used, or the tile size does not fit the overlap.
+    """
+
+    def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format):
+        self.config, self.source, self.target = config, source, target
+        self.width, self.height = width, height
+        self.device = choose_device(config.device)
+        self.dtype = choose_precision(config.precision, self.device)
+        network = forms.load_form(config.model, self.device, self.dtype)
+        self.engine = Engine(network, self.device, self.dtype, config.batch)
+        self.lock = threading.Lock()
+        self.tile = self.first_tile()
+        self.plan = tiles.plan(width, height, self.tile, config.overlap)
+
+    def first_tile(self) -> tuple[int, int]:
+        """The asked for tile size; a side of 0 is the largest for which a batch fits the free memory, see docs/tiling.md."""
+        width, height = self.config.tile
+        if width and height:
+            return width, height
+        pixels = free_memory(self.device) // SHARE // (forms.bytes_per_pixel(self.dtype) * self.engine.batch)
+        if self.device.type == "cpu":
+            pixels = min(pixels, CPU_PIXELS)
+        automatic = tiles.automatic(self.width, self.height, pixels, self.config.overlap)
+        return width or automatic[0], height or automatic[1]
+
+    def render(self, planes: list[np.ndarray], colour: Colour, out: list[np.ndarray], out_colour: Colour) -> None:
+        """Read the source's ``planes``, fill ``out``. All tiles of a frame come from one plan."""
+        while True:
+            plan = self.plan
+            try:
+                return self.run(plan, planes, colour, out, out_colour)
+            except OutOfMemory as error:
+                self.take_less(plan, error)
+
+    def run(self, plan: tuple[Tile, ...], planes: list[np.ndarray], colour: Colour,
+            out: list[np.ndarray], out_colour: Colour) -> None:
+        """A few tiles more than a batch are on their way at a time, so that memory stays bounded for any frame."""
+        pending: deque[Job] = deque()
+
+        def collect() -> None:
+            job = pending.popleft()
+            samples: list[Tensor] = job.result.result()
+            write_tile(out, self.target, job.tile, SCALE, samples)
+
+        for tile in plan:
+            job = Job(self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile)
+            self.engine.submit(job)
+            pending.append(job)
+            if len(pending) >= 2 * self.engine.batch:
+                collect()
+        while pending:
+            collect()
+
+    def take_less(self, plan: tuple[Tile, ...], error: OutOfMemory) -> None:
+        """After running out of memory: smaller batches first, then smaller tiles, then give up."""
+        with self.lock:
+            if self.plan is not plan:
+                return  # another frame has already seen to it
+            if self.engine.batch > 1:
+                self.engine.batch = max(self.engine.batch // 2, 1)
+                log.warning("out of memory on %s: going on with batches of %d", self.device, self.engine.batch)
+                return
+            y, x = plan[0].y, plan[0].x
+            pixels = (y.stop - y.start) * (x.stop - x.start) // 2
+            smaller = tiles.automatic(self.width, self.height, pixels, self.config.overlap)
+            if tiles.plan(self.width, self.height, smaller, self.config.overlap) == plan:
+                raise DeviceError(f"out of memory on {self.device} with tiles of {smaller[0]}x{smaller[1]}: {error}")
+            log.warning("out of memory on %s: going on with tiles of %dx%d", self.device, *smaller)
+            self.tile, self.plan = smaller, tiles.plan(self.width, self.height, smaller, self.config.overlap)
+
+    def close(self) -> None:
+        self.engine.close()
