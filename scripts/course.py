@@ -11,7 +11,7 @@ from .progress import Progress
 
 __all__ = ["Course"]
 
-PROBE_SECONDS, BUDGET_SECONDS, FEWEST = 10.0, 120.0, 12
+PROBE_SECONDS, BUDGET_SECONDS, FEWEST = 10.0, 120.0, 8
 
 
 class Course:
@@ -31,20 +31,21 @@ class Course:
         self.done, self.last = count, now
         if count == 1:
             self.first = now
-            self.progress = Progress("upscaling", self.total)
+            self.progress = Progress("upscaling", self.total if self.chosen else None)
         if count <= self.keep + 1:
             self.kept, self.kept_index = frame, count - 1
         spent = now - self.first
-        if not self.chosen and count > 4 and spent > PROBE_SECONDS:
+        if not self.chosen and count > 2 and spent > PROBE_SECONDS:
             self.chosen = True
             rate = (count - 1) / spent
             total = min(self.total, max(FEWEST, count + round(rate * (BUDGET_SECONDS - spent))))
+            self.progress.total = total
             if total < self.total:
                 self.say(
                     f"{rate:.2g} frames/s on this machine: taking the first {total} of {self.total} frames "
                     "(--frames N chooses)"
                 )
-                self.total = self.progress.total = total
+                self.total = total
         self.progress.update(count)
         return count < self.total
 

@@ -128,7 +128,7 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
     script = write_script(options, source, info, total, device, upscale)
     target = options.output / ("upscaled.mkv" if own else f"{name}_4x.mkv")
     # The made-up clip is compared where the mouth is open; a video of the user's after its first seconds.
-    course = Course(total, chosen, 11 if own else round(2 * info.fps), say)
+    course = Course(total, chosen, 4 if own else round(2 * info.fps), say)
     say("upscaling in vspipe (the first frame takes longest: loading, indexing)")
     with VSPipe(script, options.output / "vspipe.log") as pipe:
         frames = pipe.frames()

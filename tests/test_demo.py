@@ -85,8 +85,8 @@ def test_slow_machine_takes_fewer_frames(clip: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr("scripts.course.BUDGET_SECONDS", 0.0)
     said: list[str] = []
     target = run_demo(Options(clip, tmp_path, device="cpu"), upscale=LANCZOS, say=said.append)
-    assert inspect(target).frames == 12
-    assert any("taking the first 12 of 24 frames" in line for line in said)
+    assert inspect(target).frames == 8
+    assert any("taking the first 8 of 24 frames" in line for line in said)
 
 
 def test_excerpt_begins_at_an_i_frame_and_is_shorter(tmp_path: Path):

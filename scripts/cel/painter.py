@@ -70,7 +70,8 @@ class Painter:
 
     def _actor(self, actor: Actor, n: int) -> tuple[np.ndarray, int, int]:
         pose, (x, y), unit = actor.pose_at(n), actor.place_at(n), actor.unit
-        tall = HEIGHT - (actor.y + min(actor.bob) - LAYER_UNITS[3] * unit)
+        # Two more than reach the lower edge, as the layer begins on the pixel above its place.
+        tall = HEIGHT + 2 - (actor.y + min(actor.bob) - LAYER_UNITS[3] * unit)
         left, top = (x - LAYER_UNITS[2] * unit) * self.scale, (y - LAYER_UNITS[3] * unit) * self.scale
         # The layer lies on whole pixels, the drawing within it just where it belongs.
         px, py = math.floor(left + 1e-6), math.floor(top + 1e-6)
