@@ -1,0 +1,1 @@
+"""Programs run from a checkout: demo, clip generator, bootstrap. Not part of the installed package."""
