@@ -109,12 +109,12 @@ def test_arguments_arrive_by_name_and_type(fake):
     seen = []
     fake.install(lambda clip, arguments: seen.append(arguments) or fake.Node(clip, arguments))
     core.apisr.Upscale(blank(), model="ä.pth", format=int(vs.RGB24), tilesize=[64, 32], overlap=-1, device="cpu")
-    core.apisr.Upscale(blank(), tilesize=64, precision="fp32", batch=2, num_streams=3)
+    core.apisr.Upscale(blank(), tilesize=64, precision="fp32", batch=2)
     core.apisr.Upscale(blank())
     assert seen[0] == {
         "model": "ä.pth", "format": int(vs.RGB24), "tilesize": [64, 32], "overlap": -1, "device": "cpu"
     }
-    assert seen[1] == {"tilesize": [64], "precision": "fp32", "batch": 2, "num_streams": 3}
+    assert seen[1] == {"tilesize": [64], "precision": "fp32", "batch": 2}
     assert seen[2] == {}
 
 

@@ -20,7 +20,6 @@ from vsapisr.errors import ArgumentError
         ({"overlap": 12}, "overlap must be a multiple of 8, got 12"),
         ({"precision": "half"}, "precision must be one of auto, fp32, fp16, bf16, got 'half'"),
         ({"batch": -1}, "batch must be 0 (automatic) to 64, got -1"),
-        ({"num_streams": 9}, "num_streams must be 0 (automatic) to 8, got 9"),
         ({"model": ""}, "model must be a name or a path, got an empty string"),
     ],
 )
