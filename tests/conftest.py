@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .bridge import fake as fake  # a fixture of several modules
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

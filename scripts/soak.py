@@ -1,0 +1,66 @@
+"""Does memory stay flat? Frames and filters by the hundred, with the resident memory after each tenth.
+
+python -m scripts.soak [--frames 1000] [--filters 50] [--model FILE]: without a model a small random network is used, so
+that a thousand frames take minutes on a CPU; frames, planes and tiles are as large as with a real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+from pathlib import Path
+
+import psutil
+import torch
+import vapoursynth as vs
+from safetensors.torch import save_file
+
+from vsapisr.networks.grl import GRL, GRLConfig
+
+from .progress import Progress
+
+
+def small_network(folder: str) -> str:
+    """A network of the same kind, a twentieth of the size."""
+    path = Path(folder) / "small.safetensors"
+    save_file(GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16)).state_dict(), path)
+    return str(path)
+
+
+def resident() -> float:
+    """MB."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def soak(frames: int, filters: int, model: str) -> list[float]:
+    """Resident memory after each tenth of the work."""
+    clip = vs.core.std.BlankClip(width=320, height=180, format=vs.YUV420P8, length=frames)
+    node, progress, seen = clip.apisr.Upscale(model=model, device="cpu"), Progress("soak", frames), []
+    for tenth in range(10):
+        for n in range(frames * tenth // 10, frames * (tenth + 1) // 10):
+            node.get_frame(n)
+            progress.update(n + 1)
+        for _ in range(filters // 10):
+            clip.apisr.Upscale(model=model, device="cpu").get_frame(0)
+        seen.append(resident())
+    progress.close()
+    return seen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--filters", type=int, default=50)
+    parser.add_argument("--model")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        seen = soak(options.frames, options.filters, options.model or small_network(folder))
+    print("MB after each tenth:", ", ".join(f"{value:.0f}" for value in seen))
+    print(f"growth after the first tenth: {100 * (seen[-1] / seen[0] - 1):.1f}%")
+
+
+if __name__ == "__main__":
+    main()
