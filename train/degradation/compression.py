@@ -21,6 +21,8 @@ from vsapisr.errors import VsapisrError
 __all__ = ["CODECS", "PRESETS", "CodecError", "avif", "compress", "decode", "encode", "h264", "h265", "mpeg2", "mpeg4", "still"]
 
 CODECS = ("jpeg", "webp", "avif", "mpeg2", "mpeg4", "h264", "h265")
+SHORTEST = 32
+"""Least side given to a video encoder (x265 refuses less than 16)."""
 PRESETS = ("superfast", "faster", "fast", "medium", "slow")
 
 av.logging.set_level(av.logging.ERROR)  # encoders are chatty and every image makes a new one
@@ -73,12 +75,16 @@ def decode(packets: list[av.Packet], decoder: str) -> av.VideoFrame:
 
 
 def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str], *, full_range: bool = False) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``."""
+    """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``; short sides are extended on the way."""
+    height, width = image.shape[:2]
+    if min(height, width) < SHORTEST:
+        more = ((0, max(0, SHORTEST - height)), (0, max(0, SHORTEST - width)), (0, 0))
+        image = np.pad(image, more, mode="edge")
     frame = decode(encode(image, encoder, options, full_range=full_range), decoder)
     return frame.reformat(
         format="rgb24", src_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
         src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, dst_color_range=ColorRange.JPEG,
-    ).to_ndarray()
+    ).to_ndarray()[:height, :width]
 
 
 def mpeg_options(qscale: int) -> dict[str, str]:
