@@ -77,7 +77,7 @@ def decode(packets: list[av.Packet], decoder: str) -> av.VideoFrame:
 def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str], *, full_range: bool = False) -> np.ndarray:
     """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``; short sides are extended on the way."""
     height, width = image.shape[:2]
-    if min(height, width) < SHORTEST:
+    if min(height, width) < SHORTEST and not (height % 2 or width % 2):
         more = ((0, max(0, SHORTEST - height)), (0, max(0, SHORTEST - width)), (0, 0))
         image = np.pad(image, more, mode="edge")
     frame = decode(encode(image, encoder, options, full_range=full_range), decoder)
