@@ -140,6 +140,21 @@ def test_pseudo_gt_can_be_switched_off_and_differs_at_lines(tmp_path):
     assert np.array_equal(pseudo, gt)
 
 
+def test_ready_pseudo_gts_are_read_and_checked(folder, tmp_path):
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    for path in list_images(folder):
+        Image.fromarray(255 - read_image(path)).save(ready / path.name, lossless=True)
+    for _, gt, pseudo in take(Batches(config(folder, pseudo_gt=str(ready), augment=1.0)), 4):
+        assert torch.equal(pseudo, 255 - gt)
+    Image.fromarray(coordinates(64, 64)).save(ready / "1.png")
+    (ready / "3.png").unlink()
+    batches = Batches(config(folder, pseudo_gt=str(ready)))
+    take(batches, 8)
+    assert {Path(path).name for path in batches.refused} == {"1.png", "3.png"}
+    assert "its pseudo-GT is 64x64, not 128x104" in batches.refused[str(folder / "1.png")]
+
+
 def test_augmentation_is_half_of_the_time_and_the_same_for_all():
     rng, image = np.random.default_rng(0), np.arange(48).reshape(4, 4, 3)
     seen = Counter()

@@ -86,6 +86,8 @@ def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
         ArgumentError: a key that ``kind`` does not have, one missing that has no default, a value of the wrong type, or
             one that ``kind`` itself refuses (its message begins with the key's name).
     """
+    if hasattr(kind, "complete"):  # a class whose defaults depend on one of its keys, such as a preset
+        values = kind.complete(values)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     for key in values:

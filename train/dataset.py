@@ -43,7 +43,7 @@ class Batches:
     drawings.
 
     Raises:
-        FileNotFoundError: no images in the folder.
+        NoImagesError: no images in the folder.
         ImageError: while iterating, when (almost) nothing in the folder can be used.
     """
 
@@ -59,6 +59,7 @@ class Batches:
         config = self.config
         names = [path.name for path in self.files]
         return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
+                      bool(config.pseudo_gt),
                       config.base, config.gamma, config.max_pixels, config.variants, config.degradation, self.rank, self.world)
 
     def state_dict(self) -> dict[str, Any]:

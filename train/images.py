@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vsapisr.errors import VsapisrError
 
-__all__ = ["SUFFIXES", "ImageError", "list_images", "read_image"]
+__all__ = ["SUFFIXES", "ImageError", "NoImagesError", "list_images", "read_image"]
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
 MOST_PIXELS = 180_000_000
@@ -21,11 +21,17 @@ class ImageError(VsapisrError, ValueError):
     """An image file cannot be read or cannot be used; the text begins with its path."""
 
 
+class NoImagesError(VsapisrError, FileNotFoundError):
+    """A folder that should hold images is missing or has none."""
+
+
 def list_images(folder: str | Path) -> list[Path]:
-    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order; ``FileNotFoundError`` when there is none."""
+    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order; ``NoImagesError`` when there is none."""
+    if not Path(folder).is_dir():
+        raise NoImagesError(f"{folder} is not a folder")
     files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise FileNotFoundError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
+        raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
     return files
 
 

@@ -51,6 +51,8 @@ class DatasetConfig:
     """Probability of augmenting a crop: then flips and transposition, each with probability one half."""
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
+    pseudo_gt: str = ""
+    """Folder with ready pseudo-GTs under the names of the drawings (the step ``prepare`` makes one); "" to make them here."""
     base: str = "sharpened"
     """What the pseudo-GT's lines are blended onto: "sharpened" once, or "plain"."""
     gamma: tuple[float, float] = lines.GAMMA
@@ -143,6 +145,14 @@ class ImageStream(IterableDataset):
             self._cache.put(key, image)
         return image
 
+    def _ready(self, path: Path, shape: tuple[int, ...], box: tuple[int, ...]) -> np.ndarray:
+        """The part ``box`` of the pseudo-GT that was made before for the drawing ``path``."""
+        pseudo = read_image(Path(self.config.pseudo_gt) / path.name)
+        if pseudo.shape != shape:
+            raise ImageError(f"{path}: its pseudo-GT is {pseudo.shape[1]}x{pseudo.shape[0]}, not {shape[1]}x{shape[0]}")
+        top, left, height, width = box
+        return pseudo[top : top + height, left : left + width]
+
     def degraded(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(lr, gt, pseudo_gt) of a whole drawing (or a part, see ``max_pixels``), (H, W, 3) uint8; ``ImageError`` if unusable."""
         config, path = self.config, self.files[index]
@@ -164,6 +174,8 @@ class ImageStream(IterableDataset):
         lr = self._cached(lower, "lr", source, numbers, config.degradation) if config.variants else lower()
         if not config.enhance:
             return lr, gt, gt
+        if config.pseudo_gt:
+            return lr, gt, self._ready(path, image.shape, box)
         gamma = float(generator("gamma", config.seed, index).uniform(*config.gamma))
         pseudo = self._cached(lambda: lines.enhance(gt, gamma, config.base).pseudo_gt, "pseudo", source, gamma, config.base)
         return lr, gt, pseudo
