@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.degradation import noise
+from train.config import load
+from train.degradation import noise, pipeline
 from train.degradation.batch import apply_batch, noise_batch, resize_batch
 from train.degradation.config import (
     BlurConfig,
@@ -28,6 +31,8 @@ from train.degradation.draws import Blur, Codec, Draw, Noise, Resize, draw, draw
 from train.degradation.pipeline import LightConfig, apply, degrade, degrade_light, to_bytes
 from train.degradation.presets import NAMES, preset
 from train.degradation.resize import RESIZERS, resize
+from train.degradation.run import DegradeConfig, run_degrade
+from train.preview import PreviewConfig, run_preview
 from vsapisr.errors import ArgumentError
 
 stats = pytest.importorskip("scipy.stats")
@@ -200,6 +205,49 @@ def test_bsrgan_shuffles():
     orders = {tuple(type(s).__name__ for s in draw(generator("b", n), config, 64, 64).steps[:-1]) for n in range(800)}
     assert len(orders) > 50
     assert all(isinstance(draw(generator("b", n), config, 64, 64).steps[-1], Codec) for n in range(20))
+
+
+def test_toml_tables_complete_a_preset(tmp_path):
+    """What a file leaves out is the named preset's; the documented example files are the paper's values in full."""
+    file = tmp_path / "d.toml"
+    file.write_text('preset = "bsrgan"\n[stage1.noise]\ngaussian_sigma = [1, 2]\n')
+    bsrgan = preset("bsrgan")
+    noises = dataclasses.replace(bsrgan.stage1.noise, gaussian_sigma=(1.0, 2.0))
+    assert load(DegradationConfig, file) == dataclasses.replace(bsrgan, stage1=dataclasses.replace(bsrgan.stage1, noise=noises))
+    configs = Path(pipeline.__file__).parent.parent / "configs"
+    assert load(DegradeConfig, configs / "degrade.toml").degradation == DegradationConfig()
+    assert load(PreviewConfig, configs / "preview.toml").degradation == DegradationConfig()
+    file.write_text("[stage2.codec]\nh264_cfr = [1, 2]\n")
+    with pytest.raises(ArgumentError, match="stage2.codec.h264_cfr.*h264_crf"):
+        load(DegradationConfig, file)
+    file.write_text("[stage2.codec]\nh264_crf = [40, 60]\n")
+    with pytest.raises(ArgumentError, match="stage2.codec.h264_crf.*51"):
+        load(DegradationConfig, file)
+
+
+def test_steps_degrade_and_preview(tmp_path):
+    """Results are those of the function, a second run writes nothing, unusable files are reported, sheets have their size."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(2):
+        cv2.imwrite(str(source / f"{number}.png"), shapes(number, 64, 96)[..., ::-1])
+    (source / "broken.png").write_bytes(b"\x89PNG")
+    config = DegradeConfig(source=str(source), out=str(out), variants=2, workers=1, seed=3)
+    report = run_degrade(config)
+    assert (report.written, report.known, len(report.refused)) == (4, 0, 1) and "broken.png" in str(report)
+    small, record = degrade(shapes(1, 64, 96), DegradationConfig(), 3, 1, 1)
+    assert np.array_equal(cv2.imread(str(out / "1_1.png"))[..., ::-1], small)
+    lines = [json.loads(line) for line in (out / "draws.jsonl").read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["0.png", "0_1.png", "1.png", "1_1.png"]
+    assert lines[3]["steps"] == [list(pair) for pair in record.trace()]
+    (out / "0.png").write_bytes((out / "0.png").read_bytes()[:60])  # as a kill without a rename would leave it
+    report = run_degrade(config)
+    assert (report.written, report.known) == (1, 3)
+    shown = run_preview(PreviewConfig(source=str(source), out=str(tmp_path / "see"), columns=2, rows=2, size=64))
+    assert len(shown.written) == 4 and len(shown.refused) == 1
+    sheet = cv2.imread(str(tmp_path / "see" / "0.lines.png"))
+    assert sheet.shape[1] == 3 * 96 + 4 * 8
+    assert np.array_equal(sheet[8:72, 8:104, ::-1], shapes(0, 64, 96))
 
 
 def test_streams_depend_on_every_number_and_on_the_name():

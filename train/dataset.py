@@ -59,8 +59,8 @@ class Batches:
         config = self.config
         names = [path.name for path in self.files]
         return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
-                      bool(config.pseudo_gt),
-                      config.base, config.gamma, config.max_pixels, config.variants, config.degradation, self.rank, self.world)
+                      bool(config.pseudo_gt), config.base, config.gamma, config.max_pixels, config.variants,
+                      config.degradation, self.rank, self.world)
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self.position, "fingerprint": self._fingerprint()}

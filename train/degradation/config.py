@@ -198,9 +198,9 @@ class Stage1Config:
 class Stage2Config:
     """Blur and noise, a resize shuffled in, the resize to a quarter and the final codec."""
 
-    blur: BlurConfig = field(default_factory=Blur2Config)
-    resize: ResizeConfig = field(default_factory=Resize2Config)
-    noise: NoiseConfig = field(default_factory=Noise2Config)
+    blur: Blur2Config = field(default_factory=Blur2Config)
+    resize: Resize2Config = field(default_factory=Resize2Config)
+    noise: Noise2Config = field(default_factory=Noise2Config)
     codec: FinalCodecConfig = field(default_factory=FinalCodecConfig)
 
 
