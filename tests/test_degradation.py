@@ -124,7 +124,7 @@ def test_final_codec_choices_follow_the_configuration(drawn):
     for name in ("jpeg", "webp", "avif"):
         fits_integers([step.quality for step in by_name[name]], 20, 95)
     fits_integers([step.effort for step in by_name["webp"]], 0, 6)
-    fits_integers([step.effort for step in by_name["avif"]], 4, 10)
+    fits_integers([step.effort for step in by_name["avif"]], 5, 11)
     fits_integers([step.quality for step in by_name["mpeg2"] + by_name["mpeg4"]], 8, 31)
     fits_integers([step.quality for step in by_name["h264"]], 23, 38)
     fits_integers([step.quality for step in by_name["h265"]], 28, 42)
@@ -315,6 +315,19 @@ def test_poisson_noise_has_the_moments_and_values_of_poisson(level):
     values, seen = np.unique(counts, return_counts=True)
     likely = law.pmf(values) * counts.size > 500
     assert np.abs(seen[likely] / (law.pmf(values[likely]) * counts.size) - 1).max() < 0.25
+
+
+@pytest.mark.parametrize("used", [3, 16, 200])
+def test_poisson_noise_of_flat_and_of_rich_pictures(used):
+    """Variance is level/peak with the peak of that picture; black stays black."""
+    steps = (np.arange(used) * 255 // (used - 1)).astype(np.uint8)
+    image = np.tile(steps[None, :, None] / np.float32(255), (3000, 1, 3)).astype(np.float32)
+    field = residual(image, "poisson", 1.0, False)
+    peak = noise.poisson_peak(steps.reshape(1, -1, 1))
+    assert np.abs(field[:, 0]).max() < 1e-6
+    bright = steps > 40
+    assert np.allclose(field.var((0, 2))[bright], (steps / 255 / peak)[bright], rtol=0.15)
+    assert np.abs(field.mean((0, 2))).max() < 5 * (1 / peak) ** 0.5 / 9000**0.5
 
 
 @pytest.mark.parametrize(("used", "peak"), [(1, 2), (2, 2), (3, 4), (4, 4), (5, 8), (255, 256), (256, 256)])
