@@ -1,9 +1,12 @@
-"""Configurations of the training steps: frozen dataclasses read from TOML, unknown keys rejected by name."""
+"""Configurations of the training steps: frozen dataclasses from TOML and plain options, wrong keys and values named."""
 
 from __future__ import annotations
 
+import argparse
 import tomllib
-from dataclasses import dataclass, field, fields
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +15,7 @@ from vsapisr.errors import ArgumentError
 from .degradation.pipeline import LightConfig
 
 T = TypeVar("T")
+PLAIN = (str, int, float, bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,28 +50,110 @@ class FitConfig:
     degradation: LightConfig = field(default_factory=LightConfig)
 
 
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    """``int | None`` -> (int, NoneType); a single type -> that alone."""
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _fit(value: Any, kind: Any, where: str) -> Any:
+    """``value`` as ``kind``: tables become dataclasses, lists tuples, integers pass for floats; else an error on ``where``."""
+    for one in _alternatives(kind):
+        if is_dataclass(one) and isinstance(value, dict):
+            return build(one, value, where + ".")
+        if typing.get_origin(one) is tuple and isinstance(value, (list, tuple)):
+            inner = typing.get_args(one)
+            if inner[-1] is Ellipsis:
+                inner = (inner[0],) * len(value)
+            if len(inner) == len(value):
+                return tuple(_fit(v, k, f"{where}[{n}]") for n, (v, k) in enumerate(zip(value, inner)))
+        if one is float and type(value) is int:
+            return float(value)
+        if one in PLAIN and type(value) is one:
+            return value
+        if one is type(None) and value is None:
+            return value
+        if one not in PLAIN and isinstance(one, type) and not is_dataclass(one) and isinstance(value, one):
+            return value
+    accepted = " or ".join("a table" if is_dataclass(one) else getattr(one, "__name__", str(one))
+                           if typing.get_origin(one) is None else str(one) for one in _alternatives(kind))
+    raise ArgumentError(f"{where}: {value!r} is of the wrong type; accepted: {accepted}")
+
+
 def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
     """``kind(**values)`` with tables for nested dataclasses and lists for tuples.
 
     Raises:
-        ArgumentError: a key that ``kind`` does not have, or one missing that has no default.
+        ArgumentError: a key that ``kind`` does not have, one missing that has no default, a value of the wrong type, or
+            one that ``kind`` itself refuses (its message begins with the key's name).
     """
+    if hasattr(kind, "complete"):  # a class whose defaults depend on one of its keys, such as a preset
+        values = kind.complete(values)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
     for key in values:
         if key not in known:
             raise ArgumentError(f"unknown key {where + key!r}; known are {', '.join(where + name for name in known)}")
-    arguments = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            value = build(type(known[key].default_factory()), value, f"{where}{key}.")
-        arguments[key] = tuple(value) if isinstance(value, list) else value
+    for name, one in known.items():
+        if name not in values and one.default is MISSING and one.default_factory is MISSING:
+            raise ArgumentError(f"the key {where + name!r} is missing and has no default")
+    arguments = {key: _fit(value, hints[key], where + key) for key, value in values.items()}
     try:
         return kind(**arguments)
-    except TypeError as error:
-        raise ArgumentError(f"{where or 'configuration'}: {error}") from None
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}{error}") from None
 
 
-def load(kind: type[T], path: str | Path) -> T:
-    """Read ``path`` (TOML) as ``kind``."""
-    with open(path, "rb") as file:
-        return build(kind, tomllib.load(file))
+def check(condition: bool, key: str, value: Any, accepted: str) -> None:
+    """For ``__post_init__``: raises ``ArgumentError`` with the key, its value and what is accepted unless ``condition``."""
+    if not condition:
+        raise ArgumentError(f"{key}: {value!r} is not accepted; accepted: {accepted}")
+
+
+def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | None = None) -> T:
+    """Read ``path`` (TOML; None for nothing) as ``kind``; ``overrides`` maps dotted keys to values that win over it."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except OSError as error:
+            raise ArgumentError(f"--config {str(path)!r} cannot be read: {error.strerror}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ArgumentError(f"--config {str(path)!r} is not valid TOML: {error}") from None
+    for dotted, value in (overrides or {}).items():
+        *tables, key = dotted.split(".")
+        place = values
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[key] = value
+    return build(kind, values)
+
+
+def _parser(kind: Any) -> Any:
+    """Function that reads the text of an option as ``kind``."""
+    if typing.get_origin(kind) is tuple:
+        one = typing.get_args(kind)[0]
+        return lambda text: [_parser(one)(part) for part in text.split(",")]
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+        def boolean(text: str) -> bool:
+            if text.lower() not in words:
+                raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+            return words[text.lower()]
+
+        return boolean
+    return kind
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -> None:
+    """One ``--key VALUE`` per key of ``kind``, ``--table.key VALUE`` for nested ones; absent ones leave no trace."""
+    hints = typing.get_type_hints(kind)
+    for one in fields(kind):
+        hint = next(h for h in _alternatives(hints[one.name]) if h is not type(None))
+        if is_dataclass(hint):
+            add_options(parser, hint, f"{prefix}{one.name}.")
+            continue
+        default = "" if one.default in (MISSING, None) else f"default {one.default}"
+        parser.add_argument(f"--{prefix}{one.name}".replace("_", "-"), dest=prefix + one.name, type=_parser(hint),
+                            default=argparse.SUPPRESS, metavar="VALUE", help=default.replace("%", "%%"))

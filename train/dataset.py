@@ -1,84 +1,115 @@
-"""Batches of (lr, gt) crops from a folder of drawings, deterministic per (seed, epoch, image)."""
+"""Batches of (lr, gt, pseudo_gt) from a folder of drawings: the same for any number of workers, and after a resume.
+
+Workers turn whole drawings into crops; the trainer's process mixes the crops of ``pool`` drawings. Sample number s has a fixed
+place in a fixed block of that mix, so a position in the data is one number.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from .degradation.pipeline import LightConfig, degrade_light
+from vsapisr.errors import ArgumentError
 
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+from .cache import key_of
+from .degradation.draws import generator
+from .images import list_images
+from .stream import Crops, DatasetConfig, ImageStream
 
+__all__ = ["Batches", "DatasetConfig"]
 
-def list_images(folder: str | Path) -> list[Path]:
-    """Image files of ``folder`` in name order; ``FileNotFoundError`` when there is none."""
-    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
-    return files
-
-
-def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+log = logging.getLogger(__name__)
 
 
-def augment(lr: np.ndarray, gt: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same flips and transposition of both, each with probability one half."""
-    if rng.random() < 0.5:
-        lr, gt = lr[::-1], gt[::-1]
-    if rng.random() < 0.5:
-        lr, gt = lr[:, ::-1], gt[:, ::-1]
-    if rng.random() < 0.5:
-        lr, gt = lr.transpose(1, 0, 2), gt.transpose(1, 0, 2)
-    return lr, gt
+def _single_threaded(_: int) -> None:
+    """Workers are the parallelism; their libraries must not start threads on top."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
 
 
-class Patches(IterableDataset):
-    """Endless (lr, gt) pairs of (3, patch, patch) and (3, 4 patch, 4 patch) uint8 tensors.
+class Batches:
+    """Endless (lr, gt, pseudo_gt): (B, 3, patch, patch) and twice (B, 3, 4 patch, 4 patch) uint8 RGB.
 
-    A part of an image is degraded at a time and cut into ``per_image`` crops; a pool of ``pool`` crops mixes those of
-    different images so that one draw of the codec does not fill a batch. Worker w of n takes the images w, w + n, ...
+    ``state_dict`` and ``load_state_dict`` make a run go on with the very batches it would have seen; only the drawings in
+    the pool are degraded again. ``refused`` maps unusable files to the reason. ``rank`` of ``world`` processes see different
+    drawings.
+
+    Raises:
+        NoImagesError: no images in the folder.
+        ImageError: while iterating, when (almost) nothing in the folder can be used.
     """
 
-    def __init__(self, files: list[Path], config: LightConfig, *, patch: int, seed: int, region: int = 512,
-                 per_image: int = 6, pool: int = 256):
-        self.files, self.config, self.patch, self.seed = files, config, patch, seed
-        self.region, self.per_image, self.pool = region, per_image, pool
+    def __init__(self, config: DatasetConfig, *, rank: int = 0, world: int = 1, files: list[Path] | None = None):
+        self.config, self.rank, self.world = config, rank, world
+        self.files = list_images(config.folder) if files is None else files
+        self.position = 0
+        """Samples delivered so far."""
+        self.refused: dict[str, str] = {}
 
-    def crops(self, epoch: int, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All crops of one image in one epoch: a function of the seed and the two numbers alone."""
-        rng = np.random.default_rng([self.seed, epoch, index])
-        gt = read_rgb(self.files[index])
-        size = min(self.region, *gt.shape[:2]) // 8 * 8
-        top, left = (int(rng.integers(0, (side - size) // 8, endpoint=True)) * 8 for side in gt.shape[:2])
-        gt = gt[top : top + size, left : left + size]
-        lr = degrade_light(gt, rng, self.config)
-        for _ in range(self.per_image):
-            y, x = (int(v) for v in rng.integers(0, size // 4 - self.patch, size=2, endpoint=True))
-            yield augment(lr[y : y + self.patch, x : x + self.patch],
-                          gt[4 * y : 4 * (y + self.patch), 4 * x : 4 * (x + self.patch)], rng)
+    def _fingerprint(self) -> str:
+        """Of all that decides which sample comes at which position; the number of workers and the cache do not."""
+        config = self.config
+        names = [path.name for path in self.files]
+        return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
+                      bool(config.pseudo_gt), config.base, config.gamma, config.max_pixels, config.variants,
+                      config.degradation, self.rank, self.world)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        worker = get_worker_info()
-        offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        held: list[tuple[np.ndarray, np.ndarray]] = []
-        mixer = np.random.default_rng([self.seed, offset])
-        epoch = 0
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position, "fingerprint": self._fingerprint()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to the position of ``state``; takes effect with the next ``iter``. ``ArgumentError`` for other files or settings."""
+        if state["fingerprint"] != self._fingerprint():
+            raise ArgumentError("the position was saved with other files or settings of the dataset; it cannot be continued")
+        self.position = int(state["position"])
+
+    def _order(self, block: int) -> np.ndarray:
+        """(per_image * pool, 2): which image of the block and which of its crops comes when; every image once per round."""
+        rng = generator("mix", self.config.seed, self.rank, block)
+        rounds = [rng.permutation(self.config.pool) for _ in range(self.config.per_image)]
+        return np.array([(image, crop) for crop, images in enumerate(rounds) for image in images])
+
+    def _loader(self, start: int) -> Iterator[Crops]:
+        stream = ImageStream(self.files, self.config, start, self.rank, self.world)
+        if self.config.workers == 0:
+            return iter(stream)
+        return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
+                               worker_init_fn=_single_threaded))
+
+    def _next(self, loader: Iterator[Crops]) -> Crops:
+        crops = next(loader)
+        for path, reason in crops.refused:
+            if path not in self.refused:
+                self.refused[path] = reason
+                log.warning("skipped: %s", reason)
+        return crops
+
+    def _samples(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        pool, size = self.config.pool, self.config.pool * self.config.per_image
+        block, offset = divmod(self.position, size)
+        loader = self._loader(block * pool)
+        held = [self._next(loader) for _ in range(pool)]
         while True:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.files))
-            for index in order[offset::step]:
-                for pair in self.crops(epoch, int(index)):
-                    held.append(pair)
-                    if len(held) >= self.pool:
-                        place = int(mixer.integers(len(held)))
-                        held[place], held[-1] = held[-1], held[place]
-                        yield tuple(torch.from_numpy(np.ascontiguousarray(a.transpose(2, 0, 1))) for a in held.pop())
-            epoch += 1
+            coming: list[Crops] = []
+            for number, (image, crop) in enumerate(self._order(block)):
+                while len(coming) < (number + 1) * pool // size:  # the next block fills as this one is used
+                    coming.append(self._next(loader))
+                if number >= offset:
+                    one = held[image]
+                    yield one.lr[crop], one.gt[crop], one.pseudo_gt[crop]
+            held, block, offset = coming, block + 1, 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        samples = self._samples()
+        while True:
+            batch = [next(samples) for _ in range(self.config.batch)]
+            self.position += self.config.batch
+            yield tuple(torch.stack(list(kind)) for kind in zip(*batch))

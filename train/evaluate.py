@@ -16,8 +16,8 @@ from PIL import Image
 
 from vsapisr import upscale_image
 
-from .dataset import list_images, read_rgb
 from .degradation.compression import h264
+from .images import list_images, read_image
 
 LUMA = np.array([65.481, 128.553, 24.966], dtype=np.float64)  # BT.601, of [0, 1] RGB to 16..235
 
@@ -68,7 +68,7 @@ def small_pictures(config: EvaluateConfig) -> Iterator[tuple[str, np.ndarray, np
     """(name, degraded quarter, original): antialiased bicubic, then H.264."""
     rng = np.random.default_rng(config.seed)
     for path in list_images(config.data)[: config.images or None]:
-        gt = read_rgb(path)
+        gt = read_image(path)
         height, width = (side // 8 * 8 for side in gt.shape[:2])
         gt = gt[:height, :width]
         small = Image.fromarray(gt).resize((width // 4, height // 4), Image.Resampling.BICUBIC)

@@ -17,19 +17,20 @@ from vsapisr.networks.grl import GRL, GRLConfig
 
 from . import checkpoint
 from .config import FitConfig
-from .dataset import Patches, list_images, read_rgb
 from .degradation import compression
 from .ema import EMA
 from .evaluate import psnr_y
 from .forward import forward
+from .images import list_images, read_image
 from .initial import start_as_interpolation
+from .patches import Patches
 
 
 def validation_pairs(config: FitConfig) -> list[tuple[np.ndarray, np.ndarray]]:
     """Fixed (lr, gt) crops: area-reduced to a quarter, x264 intra at CRF 20 to 30 in turn."""
     pairs = []
     for number, path in enumerate(list_images(config.val)[: config.val_images]):
-        gt, side = read_rgb(path), 4 * config.val_size
+        gt, side = read_image(path), 4 * config.val_size
         top, left = ((length - side) // 2 // 8 * 8 for length in gt.shape[:2])
         gt = gt[top : top + side, left : left + side]
         lr = cv2.resize(gt, (config.val_size, config.val_size), interpolation=cv2.INTER_AREA)

@@ -1,20 +1,101 @@
-"""Gaussian and Poisson noise, coloured or grey, as in Real-ESRGAN."""
+"""Gaussian and Poisson noise, coloured or grey, as in Real-ESRGAN, drawn by table.
+
+A random number of 16 bits picks a quantile of the normal distribution from a table: one look-up where a sampler needs tens
+of nanoseconds. Poisson counts come from a table of their own quantiles for each level. Work goes by strips of rows, which
+stay in the processor's cache.
+"""
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+from statistics import NormalDist
+
+import cv2
 import numpy as np
+
+__all__ = ["gaussian", "poisson", "poisson_peak"]
+
+STEPS = 2048
+WIDE_LUT = int(cv2.__version__.split(".")[0]) >= 5  # from OpenCV 5 on ``LUT`` takes 16 bits
+
+
+@lru_cache(maxsize=1)
+def normal_table() -> np.ndarray:
+    """(65536,) float32: standard normal quantiles at the middles of equal shares, up to 4.3 sigma."""
+    inverse = NormalDist().inv_cdf
+    half = np.array([inverse((n + 0.5) / 65536) for n in range(32768)])
+    return np.concatenate([half, -half[::-1]]).astype(np.float32)
+
+
+@lru_cache(maxsize=9)
+def poisson_table(peak: int) -> np.ndarray:
+    """(256 * 2048,) float32: Poisson(level/255 * peak)/peak - level/255 at the middles of 2048 equal shares, level by level."""
+    shares = (np.arange(STEPS) + 0.5) / STEPS
+    counts = np.arange(int(peak + 8 * math.sqrt(peak) + 12))
+    log_factorial = np.array([math.lgamma(n + 1) for n in counts])
+    table = np.zeros((256, STEPS), np.float32)
+    for level in range(1, 256):
+        mean = level / 255 * peak
+        cumulative = np.cumsum(np.exp(counts * math.log(mean) - mean - log_factorial))
+        table[level] = np.searchsorted(cumulative, shares) / peak - level / 255
+    return table.reshape(-1)
+
+
+def _random16(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """uint16 of ``shape``, four from each number of the generator."""
+    count = math.prod(shape)
+    return rng.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count].reshape(shape)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal float32 of ``shape`` (H, W, C)."""
+    index = _random16(rng, shape)
+    if WIDE_LUT:
+        return cv2.LUT(index, normal_table()).reshape(shape)
+    return normal_table().take(index, mode="wrap")
+
+
+def _strips(height: int, rows: int = 24) -> list[slice]:
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _add(image: np.ndarray, noise: np.ndarray, amount: float, result: np.ndarray) -> None:
+    """``result`` = ``image`` + ``amount`` * ``noise``; noise of one channel goes to all three."""
+    if noise.shape[2] != image.shape[2]:
+        noise = cv2.merge([noise] * image.shape[2])
+    cv2.scaleAdd(noise, amount, image, dst=result)
 
 
 def gaussian(image: np.ndarray, rng: np.random.Generator, sigma: float, grey: bool) -> np.ndarray:
-    """(H, W, 3) in [0, 1] with noise of standard deviation ``sigma`` (of 255) added; not clamped."""
-    shape = (*image.shape[:2], 1) if grey else image.shape
-    return image + rng.standard_normal(shape, dtype=np.float32) * np.float32(sigma / 255)
+    """(H, W, 3) float32 in [0, 1] with noise of standard deviation ``sigma`` (of 255) added; not clamped."""
+    result = np.empty_like(image)
+    for rows in _strips(image.shape[0]):
+        part = image[rows]
+        _add(part, _normal(rng, (*part.shape[:2], 1 if grey else part.shape[2])), sigma / 255, result[rows])
+    return result
+
+
+def to_levels(image: np.ndarray, grey: bool) -> np.ndarray:
+    """(H, W, 3) float32 -> its 8-bit levels (H, W, 3) or those of its luma (H, W, 1)."""
+    if grey:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    levels = cv2.addWeighted(image, 255, image, 0, 0, dtype=cv2.CV_8U)  # clamps, then rounds
+    return levels[..., None] if grey else levels
+
+
+def poisson_peak(levels: np.ndarray) -> int:
+    """Photons at full white: the number of different levels in the picture, rounded up to a power of two."""
+    used = int(np.count_nonzero(cv2.calcHist([levels.reshape(-1, 1)], [0], None, [256], [0, 256])))
+    return 1 << max(used - 1, 1).bit_length()
 
 
 def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: bool) -> np.ndarray:
-    """(H, W, 3) in [0, 1] with ``scale`` times the shot noise of its 8-bit levels added; not clamped."""
-    levels = image.mean(axis=2, keepdims=True) if grey else image
-    levels = np.clip(np.round(levels * 255), 0, 255) / 255
-    values = 2.0 ** np.ceil(np.log2(max(len(np.unique(levels)), 2)))
-    noise = rng.poisson(levels * values) / values - levels
-    return image + noise.astype(np.float32) * np.float32(scale)
+    """(H, W, 3) float32 in [0, 1] with ``scale`` times the shot noise of its 8-bit levels added; not clamped."""
+    levels, result = to_levels(image, grey), np.empty_like(image)
+    table = poisson_table(poisson_peak(levels))
+    for rows in _strips(image.shape[0]):
+        index = np.multiply(levels[rows], STEPS, dtype=np.int32)
+        index += _random16(rng, index.shape) & np.uint16(STEPS - 1)
+        _add(image[rows], table.take(index, mode="wrap"), scale, result[rows])
+    return result

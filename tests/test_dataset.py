@@ -1,0 +1,338 @@
+"""From files to batches: reading, determinism over workers and resumes, mixing, the cache, broken input."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from train.cache import DiskCache, key_of
+from train.dataset import Batches
+from train.degradation.presets import preset
+from train.images import ImageError, list_images, read_image
+from train.stream import DatasetConfig, ImageStream, augment, part
+from vsapisr.errors import ArgumentError
+
+
+def coordinates(height: int, width: int, blue: int = 0) -> np.ndarray:
+    """(height, width, 3) uint8 whose red and green say where a pixel is, in steps of four, and blue which image it is."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x // 4, y // 4, np.full_like(x, blue)], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six drawings of different sizes in PNG and WebP, blue telling them apart."""
+    for number in range(6):
+        image = Image.fromarray(coordinates(96 + 8 * number, 128, 40 * number))
+        image.save(tmp_path / f"{number}.{'png' if number % 2 else 'webp'}", lossless=True)
+    return tmp_path
+
+
+def config(folder: Path, **changes: object) -> DatasetConfig:
+    values = dict(folder=str(folder), batch=4, patch=16, per_image=3, pool=4, workers=0, seed=5, degradation=preset("bsrgan"))
+    return DatasetConfig(**(values | changes))
+
+
+def take(batches: Batches, count: int) -> list[tuple[torch.Tensor, ...]]:
+    return list(itertools.islice(batches, count))
+
+
+def same(one: list, two: list) -> bool:
+    return len(one) == len(two) and all(torch.equal(a, b) for x, y in zip(one, two) for a, b in zip(x, y))
+
+
+def test_shapes_types_and_alignment(folder):
+    """The clean quarter of a GT crop is where the LR crop is: degraded mildly, they stay close in all augmentations."""
+    mild = preset("bsrgan")
+    lr, gt, pseudo = take(Batches(config(folder, degradation=mild)), 1)[0]
+    assert lr.shape == (4, 3, 16, 16) and gt.shape == pseudo.shape == (4, 3, 64, 64)
+    assert lr.dtype == gt.dtype == pseudo.dtype == torch.uint8
+    differences = []
+    for a, b, _ in take(Batches(config(folder, seed=9)), 10):
+        quarter = torch.nn.functional.avg_pool2d(b.float(), 4)
+        differences += (a.float() - quarter).abs().mean((2, 3))[:, :2].mean(1).tolist()
+    assert np.median(differences) < 6  # a shift of one LR pixel is 1, of a flip about 16
+
+
+def test_gt_crops_are_pieces_of_the_drawings_at_any_lr_position(folder):
+    """Red and green of the untouched GT give the crop's corner: whole steps of four, many different ones, inside the image."""
+    corners = set()
+    for _, gt, _ in take(Batches(config(folder, augment=0.0)), 20):
+        for image in gt:
+            x, y, number = int(image[0, 0, 0]), int(image[1, 0, 0]), int(image[2, 0, 0]) // 40
+            height = 96 + 8 * number
+            assert torch.equal(image.permute(1, 2, 0), torch.from_numpy(
+                coordinates(height, 128, 40 * number)[4 * y : 4 * y + 64, 4 * x : 4 * x + 64]))
+            corners.add((x, y))
+    assert len(corners) > 40 and len({x for x, _ in corners}) > 10
+
+
+def test_same_batches_for_any_number_of_workers(folder):
+    results = [take(Batches(config(folder, workers=n)), 5) for n in (0, 1, 2)]
+    assert same(results[0], results[1]) and same(results[0], results[2])
+    assert not same(results[0], take(Batches(config(folder, seed=6)), 5))
+
+
+@pytest.mark.parametrize(("done", "workers"), [(1, 0), (3, 2), (6, 0), (7, 0)])
+def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one(folder, done, workers):
+    """Blocks are 12 samples, batches 4: positions within, at the end of and beyond the first block and epoch."""
+    whole = take(Batches(config(folder)), done + 3)
+    first = Batches(config(folder))
+    take(first, done)
+    second = Batches(config(folder, workers=workers))
+    second.load_state_dict(first.state_dict())
+    assert same(take(second, 3), whole[done:])
+    assert second.position == 4 * (done + 3)
+
+
+def test_resume_refuses_other_settings(folder):
+    state = Batches(config(folder)).state_dict()
+    with pytest.raises(ArgumentError, match="other files or settings"):
+        Batches(config(folder, patch=12)).load_state_dict(state)
+    Batches(config(folder, workers=2, cache=str(folder / "cache"))).load_state_dict(state)
+
+
+def test_an_epoch_has_every_drawing_once_and_a_window_at_most_two_crops_of_one(folder):
+    stream = ImageStream(list_images(folder), config(folder))
+    seen = [int(stream.crops(number).gt[0, 2, 0, 0]) // 40 for number in range(18)]
+    assert [sorted(seen[n : n + 6]) for n in (0, 6, 12)] == [list(range(6))] * 3
+    assert seen[:6] != seen[6:12] or seen[6:12] != seen[12:]
+    order = Batches(config(folder, pool=8, per_image=5))._order(3)
+    assert len({tuple(pair) for pair in order.tolist()}) == 40
+    assert max(Counter(order[n : n + 8, 0].tolist()).most_common(1)[0][1] for n in range(32)) <= 2
+
+
+def test_ranks_share_out_the_drawings(folder):
+    files = list_images(folder)
+    streams = [ImageStream(files, config(folder), rank=rank, world=2) for rank in (0, 1)]
+    seen = [int(stream.crops(number).gt[0, 2, 0, 0]) // 40 for number in range(3) for stream in streams]
+    assert sorted(seen) == list(range(6))
+
+
+def test_degradation_changes_from_epoch_to_epoch_unless_variants_are_fixed(folder):
+    files = list_images(folder)
+    new = ImageStream(files, config(folder))
+    assert not np.array_equal(new.degraded(0, 1)[0], new.degraded(1, 1)[0])
+    kept = ImageStream(files, config(folder, variants=2))
+    assert np.array_equal(kept.degraded(0, 1)[0], kept.degraded(2, 1)[0])
+    assert not np.array_equal(kept.degraded(0, 1)[0], kept.degraded(1, 1)[0])
+
+
+def test_pseudo_gt_can_be_switched_off_and_differs_at_lines(tmp_path):
+    image = np.full((96, 96, 3), 180, np.uint8)
+    cv2.line(image, (0, 0), (95, 90), (20, 20, 20), 3)
+    cv2.circle(image, (48, 48), 30, (60, 30, 30), 2)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    _, gt, pseudo = ImageStream(list_images(tmp_path), config(tmp_path)).degraded(0, 0)
+    assert np.array_equal(gt, image) and not np.array_equal(pseudo, gt)
+    _, gt, pseudo = ImageStream(list_images(tmp_path), config(tmp_path, enhance=False)).degraded(0, 0)
+    assert np.array_equal(pseudo, gt)
+
+
+def test_ready_pseudo_gts_are_read_and_checked(folder, tmp_path):
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    for path in list_images(folder):
+        Image.fromarray(255 - read_image(path)).save(ready / path.name, lossless=True)
+    for _, gt, pseudo in take(Batches(config(folder, pseudo_gt=str(ready), augment=1.0)), 4):
+        assert torch.equal(pseudo, 255 - gt)
+    Image.fromarray(coordinates(64, 64)).save(ready / "1.png")
+    (ready / "3.png").unlink()
+    batches = Batches(config(folder, pseudo_gt=str(ready)))
+    take(batches, 8)
+    assert {Path(path).name for path in batches.refused} == {"1.png", "3.png"}
+    assert "its pseudo-GT is 64x64, not 128x104" in batches.refused[str(folder / "1.png")]
+
+
+def test_augmentation_is_half_of_the_time_and_the_same_for_all():
+    rng, image = np.random.default_rng(0), np.arange(48).reshape(4, 4, 3)
+    seen = Counter()
+    for _ in range(4000):
+        one, two = augment([image, image + 100], rng, 0.5)
+        assert np.array_equal(one + 100, two)
+        seen[one.tobytes()] += 1
+    assert len(seen) == 8
+    share = seen[image.tobytes()] / 4000  # not augmented, or augmented by nothing
+    assert abs(share - (0.5 + 0.5 / 8)) < 5 * math.sqrt(0.25 / 4000)
+    others = [count for key, count in seen.items() if key != image.tobytes()]
+    assert max(others) < 1.4 * min(others)
+
+
+@settings(max_examples=100, deadline=None)
+@given(height=st.integers(64, 9000), width=st.integers(64, 9000), seed=st.integers(0, 99))
+def test_part_of_large_drawings(height, width, seed):
+    image = np.broadcast_to(np.uint8(0), (height, width, 3))
+    cut, (top, left, rows, columns) = part(image, 20_000, 64, np.random.default_rng(seed))
+    assert cut.shape == (rows, columns, 3) and rows % 8 == columns % 8 == 0 and min(rows, columns) >= 64
+    assert rows * columns <= 20_000 and top + rows <= height and left + columns <= width
+    if height // 8 * 8 * (width // 8 * 8) > 20_000:
+        assert rows * columns > 8_000
+
+
+# Reading
+
+def test_grey_palette_and_transparency(tmp_path):
+    grey = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read_image(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=2))
+    Image.fromarray(coordinates(16, 16)).quantize(64).save(tmp_path / "palette.png")
+    assert read_image(tmp_path / "palette.png").shape == (16, 16, 3)
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[..., 0], rgba[..., 3] = 200, [[0, 255], [51, 128]]
+    for name in ("rgba.png", "rgba.webp"):
+        Image.fromarray(rgba).save(tmp_path / name, lossless=True, exact=True)
+        image = read_image(tmp_path / name)
+        assert image[0, 0].tolist() == [255, 255, 255] and image[0, 1].tolist() == [200, 0, 0]
+        assert image[1, 0].tolist() == [244, 204, 204]
+    Image.fromarray(rgba).convert("LA").save(tmp_path / "la.png")
+    assert read_image(tmp_path / "la.png")[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_png_is_rounded(tmp_path, channels):
+    values = np.array([0, 128, 129, 257, 30000, 65406, 65407, 65535], np.uint16)
+    image = np.repeat(values[None, :, None], channels, axis=2)
+    if channels > 1:
+        image[..., 0] = 0  # blue, in OpenCV's order
+    if channels == 4:
+        image[..., 3] = 65535
+    cv2.imwrite(str(tmp_path / "deep.png"), image)
+    got = read_image(tmp_path / "deep.png")
+    assert got.dtype == np.uint8 and got.shape == (1, 8, 3)
+    assert got[0, :, 0].tolist() == np.rint(values / 257).astype(int).tolist()
+    assert got[0, :, 2].tolist() == ([0] * 8 if channels > 1 else got[0, :, 0].tolist())
+
+
+def test_cmyk_jpeg_has_the_colours_of_its_rgb(tmp_path):
+    image = np.zeros((16, 48, 3), np.uint8)
+    image[:, :16], image[:, 16:32], image[:, 32:] = (230, 30, 30), (250, 250, 250), (20, 20, 20)
+    Image.fromarray(image).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "cmyk.jpg").astype(int) - image)[:, [8, 24, 40]].max() < 12
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(coordinates(16, 32)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.6])
+def test_truncated_files_are_refused_by_name(tmp_path, suffix, share):
+    rng = np.random.default_rng(0)
+    whole = tmp_path / f"whole.{suffix}"
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(whole)
+    data = whole.read_bytes()
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ImageError, match="cut"):
+        read_image(cut)
+
+
+def test_truncated_16_bit_png_and_text_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "deep.png"), np.random.default_rng(0).integers(0, 65536, (64, 64, 3), dtype=np.uint16))
+    data = (tmp_path / "deep.png").read_bytes()
+    (tmp_path / "deep.png").write_bytes(data[:40])
+    (tmp_path / "text.png").write_text("not a picture")
+    for name in ("deep.png", "text.png"):
+        with pytest.raises(ImageError, match=name):
+            read_image(tmp_path / name)
+
+
+def test_a_folder_full_of_trouble_still_gives_batches(tmp_path, caplog):
+    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once."""
+    good = coordinates(80, 96, 7)
+    Image.fromarray(good).save(tmp_path / "good.png")
+    Image.fromarray(good[..., 0]).save(tmp_path / "grey.png")
+    cv2.imwrite(str(tmp_path / "deep.png"), good.astype(np.uint16) * 257)
+    Image.fromarray(good).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    Image.fromarray(good[:1, :1]).save(tmp_path / "pixel.png")
+    Image.fromarray(good[:20]).save(tmp_path / "small.webp")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:100])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    batches = Batches(config(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        for lr, gt, _ in take(batches, 8):
+            assert lr.shape == (4, 3, 16, 16) and gt.shape == (4, 3, 64, 64)
+    assert {Path(path).name for path in batches.refused} == {"pixel.png", "small.webp", "cut.png", "empty.jpg"}
+    assert "1x1 is smaller than a crop of 64x64" in batches.refused[str(tmp_path / "pixel.png")]
+    assert len(caplog.records) == 4
+    assert same(take(Batches(config(tmp_path)), 4), take(Batches(config(tmp_path, workers=2)), 4))
+
+
+def test_only_trouble_is_an_error_that_says_so(tmp_path):
+    Image.fromarray(coordinates(8, 8)).save(tmp_path / "small.png")
+    with pytest.raises(ImageError, match="100 files in a row.*8x8 is smaller"):
+        take(Batches(config(tmp_path)), 1)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError, match="no .*png"):
+        Batches(config(tmp_path / "none"))
+
+
+def test_8k_drawing(tmp_path):
+    image = np.zeros((4320, 7680, 3), np.uint8)
+    image[::7] = 90
+    cv2.imwrite(str(tmp_path / "8k.png"), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    lr, gt, _ = take(Batches(config(tmp_path, per_image=4, pool=1, max_pixels=160_000)), 1)[0]
+    assert lr.shape == (4, 3, 16, 16) and gt.shape == (4, 3, 64, 64)
+
+
+# The cache
+
+def test_cache_gives_the_same_batches_and_is_used(folder, monkeypatch):
+    plain = config(folder, variants=1)
+    cached = config(folder, variants=1, cache=str(folder / "cache"))
+    expected = take(Batches(plain), 9)
+    assert same(take(Batches(cached), 9), expected)
+    import train.stream as stream
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("made again although it is in the cache")
+
+    monkeypatch.setattr(stream, "apply", refuse)
+    monkeypatch.setattr(stream.lines, "enhance", refuse)
+    assert same(take(Batches(cached), 9), expected)
+
+
+def test_cache_keeps_within_its_limit_and_drops_the_longest_unused(tmp_path):
+    rng = np.random.default_rng(0)
+    images = {key_of(n): rng.integers(0, 256, (40, 40, 3), dtype=np.uint8) for n in range(12)}
+    size = cv2.imencode(".png", images[key_of(0)])[1].nbytes
+    cache = DiskCache(tmp_path, int(8.5 * size), recount=1)
+    kept = key_of(0)
+    for number, (key, image) in enumerate(images.items()):
+        cache.put(key, image)
+        assert np.array_equal(cache.get(kept), images[kept])  # used again and again: it stays
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*.png")) <= 8.5 * size, number
+    assert cache.get(key_of(1)) is None and cache.get(key_of(11)) is not None
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_damaged_cache_entries_are_made_again(tmp_path):
+    cache, key = DiskCache(tmp_path, 10**6), key_of("a")
+    cache.put(key, coordinates(16, 16))
+    next(tmp_path.rglob("*.png")).write_bytes(b"\x89PNG broken")
+    assert cache.get(key) is None
+    cache.put(key, coordinates(16, 16))
+    assert np.array_equal(cache.get(key), coordinates(16, 16))
+
+
+@pytest.mark.parametrize(("values", "word"), [
+    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"),
+    ({"base": "best"}, "base"), ({"gamma": (0.9, 1.2)}, "gamma"), ({"max_pixels": 100}, "max_pixels"),
+])
+def test_wrong_settings_are_named(tmp_path, values, word):
+    with pytest.raises(ArgumentError, match=word):
+        config(tmp_path, **values)

@@ -1,0 +1,93 @@
+"""A folder of pictures that are cheaper to read than to make, with a limit on its size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+__all__ = ["DiskCache", "key_of"]
+
+
+def key_of(*parts: object) -> str:
+    """40 hexadecimal digits that stand for the ``repr`` of ``parts``."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
+
+
+class DiskCache:
+    """``get`` and ``put`` (H, W, 3) uint8 arrays; the longest unused go first when ``limit`` bytes are passed.
+
+    Entries are lossless PNG files, written under another name and renamed, so that several processes can share the folder
+    and a kill leaves nothing half-written. Each process counts what it adds and looks at the whole folder every
+    ``recount`` entries, so that n processes stay within the limit but for n * ``recount`` entries.
+    """
+
+    def __init__(self, folder: str | Path, limit: int, recount: int = 32):
+        self.folder, self.limit, self.recount = Path(folder), limit, recount
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.total, self.added = self._scan()[0], 0
+
+    def _scan(self) -> tuple[int, list[tuple[float, int, str]]]:
+        """Bytes in all and (time of last use, bytes, path) of every entry; abandoned temporary files are removed."""
+        entries = []
+        for shelf in os.scandir(self.folder):
+            if not shelf.is_dir():
+                continue
+            for file in os.scandir(shelf.path):
+                try:
+                    info = file.stat()
+                    if not file.name.endswith(".png"):
+                        if time.time() - info.st_mtime > 3600:
+                            os.unlink(file.path)
+                        continue
+                except FileNotFoundError:  # another process was quicker
+                    continue
+                entries.append((info.st_mtime, info.st_size, file.path))
+        return sum(size for _, size, _ in entries), entries
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.png"
+
+    def get(self, key: str) -> np.ndarray | None:
+        """The array stored under ``key``; None when there is none or its file is damaged."""
+        path = self._path(key)
+        try:
+            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            os.utime(path)
+        except (FileNotFoundError, cv2.error):
+            return None
+        return None if image is None else image[..., ::-1]
+
+    def put(self, key: str, image: np.ndarray) -> None:
+        """Stores ``image``, unless it alone is over the limit."""
+        data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        if data.nbytes > self.limit:
+            return
+        path = self._path(key)
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.tmp")
+        temporary.write_bytes(data.tobytes())
+        os.replace(temporary, path)
+        self.total += data.nbytes
+        self.added += 1
+        if self.total > self.limit or self.added % self.recount == 0:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Removes the longest unused entries until a tenth of the limit is free again, if the limit is passed."""
+        self.total, entries = self._scan()
+        if self.total <= self.limit:
+            return
+        for _, size, path in sorted(entries):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+            self.total -= size
+            if self.total <= 0.9 * self.limit:
+                return

@@ -1,0 +1,40 @@
+"""Resizing by area, bilinear or bicubic interpolation without antialiasing, as players and careless encoders do."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+__all__ = ["RESIZERS", "resize", "resize_matrix", "to_bytes", "to_float"]
+
+RESIZERS = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+
+
+def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
+    """(H, W, C) float -> (height, width, C); bicubic overshoots and is not clamped here."""
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=RESIZERS[interpolation])
+
+
+@lru_cache(maxsize=256)
+def resize_matrix(before: int, after: int, interpolation: str) -> np.ndarray:
+    """(after, before) float32: what ``resize`` does along one axis, taken from OpenCV itself.
+
+    Every one of them is linear and separable, so that two products with such matrices are the same picture on any device
+    (but for area averages when one axis grows and the other shrinks: OpenCV then treats both as growing).
+    """
+    identity = np.eye(before, dtype=np.float32)
+    return resize(identity, after, before, interpolation)
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Float in any range -> uint8: clamped before it is rounded, so that overshoot cannot wrap."""
+    return cv2.addWeighted(image, 255, image, 0, 0, dtype=cv2.CV_8U)
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in [0, 1]."""
+    return np.multiply(image, np.float32(1 / 255), dtype=np.float32)

@@ -1,0 +1,125 @@
+"""The step ``degrade``: a folder of drawings -> a folder of what a viewer would get, with a record of every draw."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from vsapisr.errors import ArgumentError, VsapisrError
+
+from ..images import list_images, read_image
+from ..progress import Progress
+from .config import DegradationConfig
+from .pipeline import degrade
+
+__all__ = ["DegradeConfig", "DegradeReport", "run_degrade"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradeConfig:
+    """A test set, or training data with fixed degradations."""
+
+    source: str
+    """Folder of drawings (PNG, WebP, JPEG)."""
+    out: str
+    """Folder for the results, lossless PNG of a quarter of the size, and draws.jsonl. What is there already is kept."""
+    variants: int = 1
+    """Degradations of each drawing; from the second on their names end in _1, _2..."""
+    workers: int = 2
+    seed: int = 0
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("variants", 1), ("workers", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ArgumentError(f"{name}: {getattr(self, name)!r} is not accepted; accepted: {least} or more")
+
+
+@dataclass(kw_only=True)
+class DegradeReport:
+    written: int = 0
+    known: int = 0
+    """Written by an earlier run."""
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{self.written} written, {self.known} there already, {len(self.refused)} refused"]
+        return "\n".join(lines + [f"refused  {reason}" for reason in self.refused.values()])
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[int, ...]) -> str:
+    """Degrade one drawing; returns its line of draws.jsonl."""
+    cv2.setNumThreads(0)
+    image = read_image(source)
+    height, width = (side // 8 * 8 for side in image.shape[:2])
+    small, record = degrade(np.ascontiguousarray(image[:height, :width]), config, *numbers)
+    data = cv2.imencode(".png", small[..., ::-1])[1].tobytes()
+    line = json.dumps({"name": target.name, "source": source.name, "numbers": numbers, "steps": record.trace()})
+    _write(target.with_suffix(".json"), line.encode())
+    _write(target, data)
+    return line
+
+
+def _targets(config: DegradeConfig) -> Iterator[tuple[Path, Path, tuple[int, ...]]]:
+    """(source, target, the numbers that name its draw); two drawings that differ in their suffix alone keep it."""
+    used: set[str] = set()
+    for index, path in enumerate(list_images(config.source)):
+        stem = path.stem if path.stem not in used else path.name
+        used.add(stem)
+        for variant in range(config.variants):
+            name = f"{stem}_{variant}" if variant else stem
+            yield path, Path(config.out) / f"{name}.png", (config.seed, variant, index)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            image.verify()
+        return path.with_suffix(".json").exists()
+    except (OSError, SyntaxError):
+        return False
+
+
+def run_degrade(config: DegradeConfig) -> DegradeReport:
+    """Degrade every drawing of ``config.source``; unusable files are reported and do not end the run.
+
+    The result depends on drawings, configuration and seed, not on ``workers``; a run that was killed goes on where it was.
+    """
+    out, report = Path(config.out), DegradeReport()
+    todo = list(_targets(config))
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress("degrade", len(todo), "pictures") as progress, ProcessPoolExecutor(
+        config.workers, mp_context=get_context("spawn")
+    ) as pool:
+        futures = {}
+        for source, target, numbers in todo:
+            if _is_whole(target):
+                report.known += 1
+                progress.skip(1)
+            else:
+                futures[pool.submit(_work, source, target, config.degradation, numbers)] = source
+        for future in as_completed(futures):
+            try:
+                future.result()
+                report.written += 1
+            except (VsapisrError, OSError, cv2.error) as error:
+                report.refused[str(futures[future])] = str(error)
+            progress.advance(note=futures[future].name)
+    lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]
+    _write(out / "draws.jsonl", "".join(line + "\n" for line in lines).encode())
+    return report
