@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..config import check
 
 METHODS = ("topk", "partitions")
+BASES = ("sharpened", "plain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +110,12 @@ class PrepareConfig:
     base: str = "sharpened"
     """What lines are blended onto: "sharpened" (the paper's supplement and code) or "plain" (its Eq. 3)."""
     seed: int = 0
+    threads: int = 0
+    """Pictures at once; 0 is one per core."""
 
     def __post_init__(self) -> None:
         for key in ("height", "multiple", "minimum_side"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
+        check(self.base in BASES, "base", self.base, ", ".join(BASES))
+        check(self.threads >= 0, "threads", self.threads, "0 (one per core) or more")
         check(self.gamma[0] <= self.gamma[1], "gamma", self.gamma, "[low, high] with low <= high")

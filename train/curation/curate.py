@@ -68,7 +68,7 @@ def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: R
             reason = scan(path, keys[path], mark, config, scorer, manifest,
                           lambda share: progress.to(before + share * sizes[path], path.name))
             progress.to(before + sizes[path], path.name)
-            report.scanned += 1
+            report.scanned += reason is None
             if reason:
                 report.refused[str(path)] = reason
     rows = []

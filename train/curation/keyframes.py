@@ -202,7 +202,7 @@ def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.
 
 
 def keyframes(container: InputContainer, video: Video, minimum_height: int = 0) -> Iterator[Keyframe]:
-    """The I-frames in the order the decoder shows them; the file is read on as they are taken.
+    """The I-frames as the decoder gives them, open GOPs not always in the order of time; the file is read as they are taken.
 
     Raises:
         Unsuitable: the first picture says what the header did not, or is less than ``minimum_height`` lines high as

@@ -114,7 +114,7 @@ class IQA:
             import pyiqa
         except ImportError:
             raise ArgumentError(f"scorer: 'iqa:{metric}' needs pyiqa, which is not installed; "
-                                "pip install pyiqa, or the project's extra: pip install 'vsapisr[iqa]'") from None
+                                "pip install pyiqa (the project's extra \"metrics\")") from None
         self.device = pick_device(device)
         known = pyiqa.list_models(metric_mode="NR")
         if metric not in known:

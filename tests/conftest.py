@@ -1,0 +1,30 @@
+"""Folders with material that is not part of the project; tests that need them skip with a reason when they are absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def outside_folder(variable: str, default: str) -> Path:
+    """The folder named by the environment variable, else ``default`` beside the checkout; skips the test without it."""
+    folder = Path(os.environ.get(variable) or ROOT.parent / "shared" / default)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there (set {variable} to the folder of {default})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """Numbers made with the public reference implementation."""
+    return outside_folder("VSAPISR_FIXTURES", "fixtures")
+
+
+@pytest.fixture(scope="session")
+def art_dir() -> Path:
+    """Pictures and videos to train and judge on."""
+    return outside_folder("VSAPISR_ART", "art")
