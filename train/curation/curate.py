@@ -203,4 +203,6 @@ def curate(config: CurateConfig) -> Report:
                 write_contact_sheet(video, out / "sheets", scorer.name, manifest)
                 progress.advance(1, Path(video["path"]).name)
         remove_pictures(out, manifest, report)
+    for left in out.glob("**/*.part"):  # of a run that was killed while writing
+        left.unlink()
     return report

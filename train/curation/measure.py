@@ -113,5 +113,8 @@ def measure(image: np.ndarray) -> Measures:
     grey = luma(image)
     bars = find_bars(grey)
     inner = bars.cut(grey)
+    lettering = credits(inner)
+    if bars != Bars():  # the margins of a black page pass for bars
+        lettering = max(lettering, credits(grey))
     return Measures(bars=bars, hash=dct_hash(inner), brightness=float(inner.mean()), spread=float(inner.std()),
-                    credits=credits(inner))
+                    credits=lettering)

@@ -212,4 +212,6 @@ def prepare(config: PrepareConfig) -> Report:
                 record(job, result, where, f"{settings} {job.full_height}", manifest, report)
                 progress.advance(1, job.source.name)
         remove_stale(where, kept, config, manifest, report)
+    for left in out.glob("*/*.part"):  # of a run that was killed while writing
+        left.unlink()
     return report
