@@ -88,7 +88,7 @@ def test_what_is_struck_out_keeps_its_place_and_its_like_does_not_come_back():
 
 
 def test_unsuitable_frames_say_why():
-    cases = {"blank": frame(0, brightness=3.0, spread=1.0), "blank ": frame(1, spread=2.0), "credits": frame(2, credits=0.9),
+    cases = {"blank": frame(0, brightness=3.0, spread=5.9), "blank ": frame(1, spread=2.0), "credits": frame(2, credits=0.9),
              "damaged": frame(3, fault="damaged"), "not scored": frame(4, None), "too simple (0.2 < 0.3)": frame(5, 0.2),
              "too small without its bars": frame(6, bars=Bars(left=530, right=530), height=720)}
     config = SelectionConfig(minimum_score=0.3, letterbox=True)

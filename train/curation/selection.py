@@ -80,7 +80,7 @@ def unsuitable(frame: Candidate, crop: Bars, config: SelectionConfig, height: in
         return frame.fault
     if frame.score is None:
         return "not scored"
-    if frame.brightness < config.blank_brightness or frame.spread < config.blank_spread:
+    if frame.spread < config.blank_spread:
         return f"blank (mean {frame.brightness:.0f}, deviation {frame.spread:.1f})"
     if frame.credits > config.credits:
         return f"credits (likeness {frame.credits:.2f})"
