@@ -1,41 +1,64 @@
-"""``python -m train STEP``: the steps of training, each with ``--config FILE.toml``."""
+"""``python -m train STEP``: the steps of training. Each takes ``--config FILE.toml`` and options that win over it."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from .config import FitConfig, load
+from vsapisr.errors import VsapisrError
+
+from .config import add_options, load
+
+STEPS = {
+    # name: (configuration, function, help)
+    "curate": ("curation.config:CurateConfig", "curation.curate:curate", "videos -> chosen I-frames, contact sheets"),
+    "prepare": ("curation.config:PrepareConfig", "curation.rescale:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
+    "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
+    "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
+    "fit": ("config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
+    "evaluate": ("evaluate:EvaluateConfig", "evaluate:evaluate", "weights against Lanczos on drawings"),
+}
 
 
-def main() -> None:
+def find(place: str) -> Any:
+    """"module:name" of this package, imported when it is asked for."""
+    module, name = place.split(":")
+    return getattr(import_module(f".{module}", __package__), name)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
-    fit = steps.add_parser("fit", help="train weights; goes on from the last checkpoint")
-    fit.add_argument("--config", required=True, metavar="FILE.toml")
-    for name, text in (("degrade", "a folder of drawings -> degraded ones"), ("preview", "pictures of lines and degradations")):
-        steps.add_parser(name, help=text).add_argument("--config", required=True, metavar="FILE.toml")
+    for name, (config, _, text) in STEPS.items():
+        step = steps.add_parser(name, help=text, description=text)
+        step.add_argument("--config", metavar="FILE.toml", default=argparse.SUPPRESS)
+        if name in arguments[:1]:  # only the step asked for is imported
+            add_options(step, find(config))
     export = steps.add_parser("export", help="write a checkpoint's weights for the filter")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("target", type=Path)
-    arguments = parser.parse_args()
-    if arguments.step == "fit":
-        from .loop import fit as run
-
-        print(run(load(FitConfig, arguments.config)))
-    elif arguments.step == "degrade":
-        from .degradation.run import DegradeConfig, run_degrade
-
-        print(run_degrade(load(DegradeConfig, arguments.config)))
-    elif arguments.step == "preview":
-        from .preview import PreviewConfig, run_preview
-
-        print(run_preview(load(PreviewConfig, arguments.config)))
-    else:
-        from .export import export as write
-
-        write(arguments.checkpoint, arguments.target, {})
+    types = steps.add_parser("frametypes", help="mean coded size of I, P and B pictures of videos, as a chart")
+    types.add_argument("videos", type=Path, nargs="+")
+    types.add_argument("--out", type=Path, default=Path("frametypes.png"))
+    options = vars(parser.parse_args(arguments))
+    step = options.pop("step")
+    try:
+        if step == "export":
+            find("export:export")(options["checkpoint"], options["target"], {})
+        elif step == "frametypes":
+            print(find("curation.frametypes:chart_videos")(options["videos"], options["out"]))
+        else:
+            config, run, _ = STEPS[step]
+            print(find(run)(load(find(config), options.pop("config", None), options)))
+    except VsapisrError as error:
+        print(f"train {step}: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

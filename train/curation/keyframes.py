@@ -96,15 +96,17 @@ def opened(path: Path, threads: int = 0) -> Iterator[tuple[InputContainer, Video
     Raises:
         Unsuitable: not a readable video, interlaced, HDR or wide gamut, or rotated by an odd angle.
     """
+    # A damaged picture makes a decoder thread log, PyAV's handler then waits for the GIL, and closing the decoder waits for
+    # the thread with the GIL held: no handler, no deadlock.
+    av.logging.set_level(None)
     try:
         container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise Unsuitable(f"broken: cannot be opened ({error.strerror or error})") from None
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        raise Unsuitable(f"broken: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     with container:
         video = describe(container, path)
         coder = video_stream(container).codec_context
         coder.skip_frame = "NONINTRA" if coder.name in DROPS_INTER else "NONKEY"
-        coder.copy_opaque = True  # each frame brings back the number and size of its own packet
         coder.thread_type, coder.thread_count = "AUTO", threads
         yield container, video
 
@@ -148,52 +150,70 @@ def refuse_hdr(transfer: int, primaries: int, matrix: int) -> None:
         raise Unsuitable(f"wide gamut: {WIDE_TRANSFERS.get(transfer, 'BT.2020 primaries')}")
 
 
-def frames(container: InputContainer, video: Video) -> Iterator[tuple[tuple[int, int], av.VideoFrame]]:
-    """((packet number, its bytes), frame) of each intra picture from where the container stands; damage goes to ``video``."""
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A packet."""
+
+    number: int
+    """In coded order, from where reading began."""
+    bytes: int
+    pts: int | None
+    """Its timestamp; the decoding timestamp where a container has no other."""
+
+
+def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.VideoFrame]]:
+    """Each intra picture from where the container stands, with the packet it came in; damage goes to ``video.errors``.
+
+    Packets go to the decoder with their number for a timestamp, which the frame brings back: that works for containers
+    without timestamps too. (PyAV's ``copy_opaque`` would do it, but decoder threads then need the GIL to free a packet, and
+    closing the decoder waits for them with the GIL held.)
+    """
     stream = video_stream(container)
     coder = stream.codec_context
     only_keys = coder.name not in DROPS_INTER
     packets = container.demux(stream)
+    coded: list[Coded] = []
     while True:
         try:
             packet = next(packets, None)
         except (av.FFmpegError, EOFError) as error:  # the file cannot be read on: flush what the decoder holds
             video.errors.append(f"reading stopped after {video.end:.1f} s: {error}")
-            packet, packets = None, iter(())
-        if packet is not None and packet.size:
-            number, video.packets = video.packets, video.packets + 1
-            packet.opaque = (number, packet.size)
+            packet = None
+        if packet is not None and not packet.size:
+            packet = None  # the empty packet at the end means flush
+        if packet is not None:
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is not None and packet.time_base:
                 video.end = max(video.end, float((stamp + (packet.duration or 0)) * packet.time_base))
+            packet.pts = packet.dts = len(coded)
+            coded.append(Coded(len(coded), packet.size, stamp))
+            video.packets = len(coded)
             if only_keys and not packet.is_keyframe:
                 continue
-        elif packet is not None:
-            packet = None  # the empty packet at the end means flush
         try:
             for frame in coder.decode(packet):
-                if frame.pict_type == PictureType.I and frame.opaque is not None:
-                    yield frame.opaque, frame
+                if frame.pict_type == PictureType.I and frame.pts is not None:
+                    yield coded[frame.pts], frame
         except (av.FFmpegError, EOFError) as error:
             if packet is not None:
-                video.errors.append(f"packet {video.packets - 1}: {error}")
+                video.errors.append(f"packet {len(coded) - 1}: {error}")
         if packet is None:
             return
 
 
 def keyframes(container: InputContainer, video: Video, minimum_height: int = 0) -> Iterator[Keyframe]:
-    """The I-frames in the order the decoder shows them; the file is read on as they are taken.
+    """The I-frames as the decoder gives them, open GOPs not always in the order of time; the file is read as they are taken.
 
     Raises:
         Unsuitable: the first picture says what the header did not, or is less than ``minimum_height`` lines high as
             shown; or there was no I-frame at all.
     """
     empty = True
-    for (number, size), frame in frames(container, video):
+    for coded, frame in frames(container, video):
         if empty:
             inspect_first(frame, video, minimum_height)
             empty = False
-        yield keyframe(frame, number, size, video)
+        yield keyframe(frame, coded, video)
     if empty:
         raise Unsuitable("broken: no I-frame could be decoded" + (f" ({video.errors[0]})" if video.errors else ""))
 
@@ -211,11 +231,12 @@ def inspect_first(frame: av.VideoFrame, video: Video, minimum_height: int) -> No
         raise Unsuitable(f"too small: {video.width}x{video.height} as shown, {minimum_height} lines are needed")
 
 
-def keyframe(frame: av.VideoFrame, number: int, size: int, video: Video) -> Keyframe:
+def keyframe(frame: av.VideoFrame, coded: Coded, video: Video) -> Keyframe:
     """``frame`` with its record; the picture of a faulty one is made all the same, a person may want to look at it."""
     fault = "damaged" if frame.is_corrupt else "interlaced" if frame.interlaced_frame else None
-    time = frame.time if frame.time is not None else number / video.rate
-    return Keyframe(packet=number, pts=frame.pts, time=float(time), bytes=size, fault=fault,
+    timed = coded.pts is not None and video.time_base
+    time = float(coded.pts * video.time_base) if timed else coded.number / video.rate
+    return Keyframe(packet=coded.number, pts=coded.pts, time=time, bytes=coded.bytes, fault=fault,
                     image=picture(frame, video.aspect))
 
 
@@ -242,17 +263,17 @@ def fetch(path: Path, wanted: dict[int, int | None], threads: int = 0) -> dict[i
                 container.seek(pts, stream=stream)
             except av.FFmpegError:
                 continue
-            for _, frame in frames(container, video):
-                if frame.pts == pts:
+            for coded, frame in frames(container, video):
+                if coded.pts == pts:
                     found[number] = picture(frame, video.aspect)
-                if frame.pts is None or frame.pts >= pts:
+                if coded.pts is None or coded.pts >= pts:
                     break
     left = wanted.keys() - found.keys()
     if left:
         with opened(path, threads) as (container, video):
-            for (number, _), frame in frames(container, video):
-                if number in left:
-                    found[number] = picture(frame, video.aspect)
+            for coded, frame in frames(container, video):
+                if coded.number in left:
+                    found[coded.number] = picture(frame, video.aspect)
                 if len(found) == len(wanted):
                     break
     return found
