@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import drawing, letterboxed, lettering, truncated, write_clip
+from .clips import drawing, letterboxed, lettering, truncated, write_clip
 from PIL import Image
 
 from train.__main__ import main

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from clips import damaged, drawing, truncated, write_clip
+from .clips import damaged, drawing, truncated, write_clip
 
 from train.curation.frametypes import chart, measure_types
 from train.curation.keyframes import Unsuitable, fetch, gop_lengths, keyframes, opened

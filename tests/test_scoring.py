@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from clips import drawing
+from .clips import drawing
 
 from train.curation.icnet import ICNet, load_icnet
 from train.curation.scoring import ICNetScorer, make_scorer

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import drawing, letterboxed, lettering
+from .clips import drawing, letterboxed, lettering
 from hypothesis import given
 from hypothesis import strategies as st
 
