@@ -15,13 +15,17 @@ from .config import add_options, load
 STEPS = {
     # name: (configuration, function, help)
     "curate": ("curation.config:CurateConfig", "curation.curate:curate", "videos -> chosen I-frames, contact sheets"),
-    "prepare": ("curation.config:PrepareConfig", "curation.rescale:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
+    "prepare": (
+        "curation.config:PrepareConfig",
+        "curation.rescale:prepare",
+        "chosen I-frames -> 720p GT and pseudo-GT",
+    ),
     "fit": ("config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
 }
 
 
 def find(place: str) -> Any:
-    """"module:name" of this package, imported when it is asked for."""
+    """ "module:name" of this package, imported when it is asked for."""
     module, name = place.split(":")
     return getattr(import_module(f".{module}", __package__), name)
 

@@ -33,9 +33,7 @@ class SelectionConfig:
     duplicates_across: bool = True
     """Compare with the pictures taken from earlier videos too: openings and endings come with every episode."""
     blank_spread: float = 6.0
-    """Least standard deviation of luma, 0..255."""
-    blank_brightness: float = 12.0
-    """Least mean luma, 0..255: fades to black."""
+    """Least standard deviation of luma, 0..255: black, white, fades."""
     credits: float = 0.75
     """Likeness to a page of lettering from which a picture is left out; above 1 keeps all."""
     letterbox: bool = True
