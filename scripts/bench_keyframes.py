@@ -2,8 +2,9 @@
 
     python scripts/bench_keyframes.py [--codec libx264] [--rounds 5] [--threads 0] [--clip FILE]
 
-The clip is made once from the drawings of the art folder (VSAPISR_ART, or shared/art next to the checkout), else from shapes.
-"Every frame" decodes and converts nothing; "I-frames" decodes, converts to RGB and keeps the records: what `curate` takes.
+The clip is made once from the drawings of the art folder (VSAPISR_ART, or shared/art next to the checkout), else from
+shapes. "Every frame" decodes and converts nothing; "I-frames" decodes, converts to RGB and keeps the records: what
+`curate` takes. The ratio grows with the bit rate of what lies between the I-frames.
 """
 
 from __future__ import annotations
@@ -37,7 +38,14 @@ def backgrounds() -> list[np.ndarray]:
         image = np.full((820, 1380, 3), rng.integers(60, 200, 3), np.uint8)
         for _ in range(150):
             centre = (int(rng.integers(1380)), int(rng.integers(820)))
-            cv2.circle(image, centre, int(rng.integers(8, 120)), tuple(int(v) for v in rng.integers(0, 256, 3)), -1, cv2.LINE_AA)
+            cv2.circle(
+                image,
+                centre,
+                int(rng.integers(8, 120)),
+                tuple(int(v) for v in rng.integers(0, 256, 3)),
+                -1,
+                cv2.LINE_AA,
+            )
             cv2.circle(image, centre, int(rng.integers(8, 120)), (20, 20, 20), 2, cv2.LINE_AA)
         images.append(image)
     return images
@@ -52,7 +60,7 @@ def clip() -> Iterator[np.ndarray]:
         shot, at = divmod(n, 8 * RATE)
         image = images[shot % len(images)]
         pan = max(0, at - 4 * RATE)
-        view = image[: HEIGHT, pan : pan + WIDTH].copy()
+        view = image[:HEIGHT, pan : pan + WIDTH].copy()
         angle = at // 2 * 7
         cv2.ellipse(view, (640, 420), (150, 220), angle % 20, 0, 360, (240, 210, 190), -1, cv2.LINE_AA)
         cv2.ellipse(view, (640, 420), (150, 220), angle % 20, 0, 360, (30, 20, 20), 3, cv2.LINE_AA)
@@ -106,8 +114,10 @@ def main() -> None:
             times[name].append(time.perf_counter() - started)
             busy[name].append(time.process_time() - worked)
     for name, values in times.items():
-        print(f"{name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, "
-              f"{min(values):.3f} to {max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU")
+        print(
+            f"{name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, "
+            f"{min(values):.3f} to {max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU"
+        )
     for what, table in (("time", times), ("CPU time", busy)):
         ratios = [a / b for a, b in zip(*table.values())]
         print(f"ratio of {what}: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")

@@ -55,9 +55,12 @@ def main() -> None:
         image = read_rgb(path)
         grey = luma(image)
         grain = np.clip(image + rng.normal(0, 3, image.shape[:2])[..., None], 0, 255).astype(np.uint8)
-        row = {"edges": edge_density(grey), "entropy": entropy(grey),
-               "png": len(cv2.imencode(".png", image)[1]) / grey.size,
-               "webp 50": len(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 50])[1]) / grey.size}
+        row = {
+            "edges": edge_density(grey),
+            "entropy": entropy(grey),
+            "png": len(cv2.imencode(".png", image)[1]) / grey.size,
+            "webp 50": len(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 50])[1]) / grey.size,
+        }
         for name, scorer in scorers.items():
             row[name] = scorer([image], [path.name])[0]
             row[name + " grain"] = scorer([grain], [path.name])[0]
@@ -71,8 +74,10 @@ def main() -> None:
         print(f"{a:10}" + "".join(f"{spearman(table[a], table[b]):10.3f}" for b in rows))
     for name in scorers:
         lift = np.median(table[name + " grain"] / table[name])
-        print(f"grain of sigma 3 of 255: {name} rank correlation {spearman(table[name], table[name + ' grain']):.3f}, "
-              f"median score x{lift:.2f}")
+        print(
+            f"grain of sigma 3 of 255: {name} rank correlation {spearman(table[name], table[name + ' grain']):.3f}, "
+            f"median score x{lift:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 from av.video.frame import PictureType
 
-QUIET = {"libx264": {"x264-params": "log-level=none"}, "libx265": {"x265-params": "log-level=none"},
-         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}, "libsvtav1": {"preset": "12"}}
+QUIET = {
+    "libx264": {"x264-params": "log-level=none"},
+    "libx265": {"x265-params": "log-level=none"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+    "libsvtav1": {"preset": "12"},
+}
 
 
 def drawing(seed: int, width: int = 320, height: int = 180, shapes: int = 12) -> np.ndarray:
@@ -40,15 +44,34 @@ def lettering(lines: int = 8, width: int = 320, height: int = 180) -> np.ndarray
     """A page of credits: white on black."""
     image = np.zeros((height, width, 3), np.uint8)
     for n in range(lines):
-        cv2.putText(image, f"Key Animation {n}x{n}", (70, 20 + n * (height - 20) // lines), cv2.FONT_HERSHEY_SIMPLEX, 0.5,
-                    (235, 235, 235), 1, cv2.LINE_AA)
+        cv2.putText(
+            image,
+            f"Key Animation {n}x{n}",
+            (70, 20 + n * (height - 20) // lines),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (235, 235, 235),
+            1,
+            cv2.LINE_AA,
+        )
     return image
 
 
-def write_clip(path: Path, images: Iterable[np.ndarray], codec: str = "libx264", *, intra: Iterable[int] | None = (),
-               rate: int = 24, gop: int = 250, pix_fmt: str = "yuv420p", options: dict[str, str] | None = None,
-               pts: list[int] | None = None, rotation: int = 0, **context: object) -> Path:
-    """Encode ``images``; those whose number is in ``intra`` are forced to be I-frames, and there are no others but the first.
+def write_clip(
+    path: Path,
+    images: Iterable[np.ndarray],
+    codec: str = "libx264",
+    *,
+    intra: Iterable[int] | None = (),
+    rate: int = 24,
+    gop: int = 250,
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    pts: list[int] | None = None,
+    rotation: int = 0,
+    **context: object,
+) -> Path:
+    """Encode ``images``; those whose number is in ``intra`` are forced to be I-frames.
 
     Args:
         pts: in milliseconds, for a variable frame rate.

@@ -33,11 +33,22 @@ def decode_all(path: Path) -> dict[int, tuple[PictureType, np.ndarray]]:
         return {n: (f.pict_type, to_rgb(f)) for n, f in enumerate(container.decode(video=0))}
 
 
-@pytest.mark.parametrize(("codec", "suffix", "options"), [
-    ("libx264", "mkv", {}), ("libx264", "mp4", {}), ("libx264", "264", {}), ("libx264", "ts", {}),
-    ("libx264", "mkv", {"x264-params": "open-gop=1"}), ("libx265", "mkv", {}), ("libx265", "mp4", {"x265-params": "open-gop=1"}),
-    ("libvpx-vp9", "webm", {}), ("libsvtav1", "mkv", {}), ("mpeg2video", "mkv", {"bf": "2"}), ("mpeg4", "avi", {"bf": "0"}),
-])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options"),
+    [
+        ("libx264", "mkv", {}),
+        ("libx264", "mp4", {}),
+        ("libx264", "264", {}),
+        ("libx264", "ts", {}),
+        ("libx264", "mkv", {"x264-params": "open-gop=1"}),
+        ("libx265", "mkv", {}),
+        ("libx265", "mp4", {"x265-params": "open-gop=1"}),
+        ("libvpx-vp9", "webm", {}),
+        ("libsvtav1", "mkv", {}),
+        ("mpeg2video", "mkv", {"bf": "2"}),
+        ("mpeg4", "avi", {"bf": "0"}),
+    ],
+)
 def test_only_the_forced_i_frames_come_out_with_the_pixels_of_a_full_decode(tmp_path, codec, suffix, options):
     forced = [0, 9, 30, 41]
     path = write_clip(tmp_path / f"a.{suffix}", moving(48), codec, intra=forced, options=options)
@@ -87,8 +98,9 @@ def test_variable_frame_rate_keeps_its_times(tmp_path):
 
 def test_ten_bits(tmp_path):
     images = moving(6)
-    path = write_clip(tmp_path / "a.mkv", images, "libx265", pix_fmt="yuv420p10le", intra=[0, 3],
-                      options={"x265-params": "qp=4"})
+    path = write_clip(
+        tmp_path / "a.mkv", images, "libx265", pix_fmt="yuv420p10le", intra=[0, 3], options={"x265-params": "qp=4"}
+    )
     _, found = read(path)
     assert [round(24 * k.time) for k in found] == [0, 3]
     assert np.abs(found[1].image.astype(int) - images[3]).mean() < 4  # chroma subsampling and coding, no more
@@ -117,14 +129,22 @@ def test_anamorphic_becomes_square_and_rotation_is_undone(tmp_path):
     assert np.array_equal(found[0].image, np.rot90(upright))
 
 
-@pytest.mark.parametrize(("codec", "suffix", "settings", "reason"), [
-    ("libx264", "mkv", {"options": {"x264-params": "tff=1"}}, "interlaced"),
-    ("mpeg2video", "mpg", {"options": {"flags": "+ilme+ildct"}}, "interlaced"),
-    ("libx265", "mkv", {"options": {"x265-params": "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"}}, "HDR: PQ"),
-    ("libx265", "mp4", {"color_trc": 18}, "HDR: HLG"),
-    ("libx264", "mkv", {"color_primaries": 9}, "wide gamut"),
-    ("libx264", "mkv", {"color_trc": 14}, "wide gamut: BT.2020 10-bit transfer"),
-])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "settings", "reason"),
+    [
+        ("libx264", "mkv", {"options": {"x264-params": "tff=1"}}, "interlaced"),
+        ("mpeg2video", "mpg", {"options": {"flags": "+ilme+ildct"}}, "interlaced"),
+        (
+            "libx265",
+            "mkv",
+            {"options": {"x265-params": "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"}},
+            "HDR: PQ",
+        ),
+        ("libx265", "mp4", {"color_trc": 18}, "HDR: HLG"),
+        ("libx264", "mkv", {"color_primaries": 9}, "wide gamut"),
+        ("libx264", "mkv", {"color_trc": 14}, "wide gamut: BT.2020 10-bit transfer"),
+    ],
+)
 def test_unsuitable_videos_are_refused_with_the_reason(tmp_path, codec, suffix, settings, reason):
     path = write_clip(tmp_path / f"a.{suffix}", moving(4), codec, **settings)
     with pytest.raises(Unsuitable, match=reason):
@@ -153,8 +173,17 @@ def test_broken_files_are_refused_or_read_as_far_as_they_go(tmp_path):
     assert [round(24 * k.time) for k in found] == [0, 10] and video.end < 0.95 * video.duration
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("libx264", "mkv"), ("libx264", "ts"), ("libx265", "mkv"), ("libvpx-vp9", "webm"),
-                                               ("libsvtav1", "mkv"), ("mpeg2video", "mkv")])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("libx264", "mkv"),
+        ("libx264", "ts"),
+        ("libx265", "mkv"),
+        ("libvpx-vp9", "webm"),
+        ("libsvtav1", "mkv"),
+        ("mpeg2video", "mkv"),
+    ],
+)
 def test_a_damaged_i_frame_does_not_stop_the_rest(tmp_path, codec, suffix):
     whole = write_clip(tmp_path / f"a.{suffix}", moving(36), codec, intra=[0, 12, 24])
     with av.open(str(whole)) as container:
@@ -181,7 +210,10 @@ def test_no_deadlock_when_a_decoder_of_damaged_video_is_left_half_way(tmp_path):
 
 
 def test_figure_3a_i_pictures_are_the_largest(tmp_path):
-    types = [measure_types(write_clip(tmp_path / f"{codec}.mkv", moving(40), codec, gop=20)) for codec in ("libx264", "libx265")]
+    types = [
+        measure_types(write_clip(tmp_path / f"{codec}.mkv", moving(40), codec, gop=20))
+        for codec in ("libx264", "libx265")
+    ]
     for one in types:
         assert sum(s.count for s in one.sizes.values()) == 40
         assert one.sizes["I"].mean > 2 * max(s.mean for t, s in one.sizes.items() if t != "I")

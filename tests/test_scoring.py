@@ -28,7 +28,9 @@ def weights(tmp_path_factory):
 def test_icnet_matches_the_reference(fixtures_dir):
     expected = torch.load(fixtures_dir / "train_nets_expected.pt", weights_only=True)["icnet"]
     model = ICNet().eval()
-    assert {k: tuple(v.shape) for k, v in model.state_dict().items()} == {k: tuple(v) for k, v in expected["keys"].items()}
+    assert {k: tuple(v.shape) for k, v in model.state_dict().items()} == {
+        k: tuple(v) for k, v in expected["keys"].items()
+    }
     fill = runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"]
     model.load_state_dict(fill(model, 2**0.5))
     with torch.inference_mode():
@@ -93,7 +95,7 @@ def test_compress_follows_complexity_and_not_the_size_of_the_picture():
     scorer = make_scorer("compress")
     simple, middling, busy = scorer([drawing(1, 640, 360, n) for n in (0, 12, 150)], ["", "", ""])
     assert 0 < simple < 0.6 * middling < 0.6 * busy
-    large, = scorer([drawing(1, 640, 360, 150).repeat(2, 0).repeat(2, 1)], [""])
+    (large,) = scorer([drawing(1, 640, 360, 150).repeat(2, 0).repeat(2, 1)], [""])
     assert large == pytest.approx(busy, rel=0.15)
     tiny, grain = np.zeros((1, 1, 3), np.uint8), np.random.default_rng(0).integers(0, 256, (4, 3000, 3), np.uint8)
     assert all(np.isfinite(scorer([tiny, grain], ["", ""])))
@@ -123,6 +125,7 @@ def test_unknown_scorers_and_devices_name_what_is_accepted(weights, monkeypatch)
 
 def test_iqa_negates_metrics_of_which_less_is_better(monkeypatch):
     """pyiqa itself is heavy and fetches weights; this stands in for its three calls that are used."""
+
     def create_metric(name, device):
         metric = types.SimpleNamespace(lower_better=name == "niqe")
         return type("Metric", (), {"lower_better": metric.lower_better, "__call__": lambda self, x: x.mean()})()

@@ -24,9 +24,20 @@ RNG = np.random.default_rng(7)
 
 def frame(number: int, score: float | None = 0.5, **other) -> Candidate:
     """A 1280x720 frame with a hash of its own, two seconds after the one before."""
-    values = {"frame": number, "name": f"aaaaaaaa-{number:05}", "time": 2.0 * number, "score": score, "fault": None,
-              "width": 1280, "height": 720, "bars": Bars(), "hash": int(RNG.integers(0, 2**63)), "brightness": 100.0,
-              "spread": 40.0, "credits": 0.0}
+    values = {
+        "frame": number,
+        "name": f"aaaaaaaa-{number:05}",
+        "time": 2.0 * number,
+        "score": score,
+        "fault": None,
+        "width": 1280,
+        "height": 720,
+        "bars": Bars(),
+        "hash": int(RNG.integers(0, 2**63)),
+        "brightness": 100.0,
+        "spread": 40.0,
+        "credits": 0.0,
+    }
     return Candidate(**(values | other))
 
 
@@ -88,9 +99,15 @@ def test_what_is_struck_out_keeps_its_place_and_its_like_does_not_come_back():
 
 
 def test_unsuitable_frames_say_why():
-    cases = {"blank": frame(0, brightness=3.0, spread=5.9), "blank ": frame(1, spread=2.0), "credits": frame(2, credits=0.9),
-             "damaged": frame(3, fault="damaged"), "not scored": frame(4, None), "too simple (0.2 < 0.3)": frame(5, 0.2),
-             "too small without its bars": frame(6, bars=Bars(left=530, right=530), height=720)}
+    cases = {
+        "blank": frame(0, brightness=3.0, spread=5.9),
+        "blank ": frame(1, spread=2.0),
+        "credits": frame(2, credits=0.9),
+        "damaged": frame(3, fault="damaged"),
+        "not scored": frame(4, None),
+        "too simple (0.2 < 0.3)": frame(5, 0.2),
+        "too small without its bars": frame(6, bars=Bars(left=530, right=530), height=720),
+    }
     config = SelectionConfig(minimum_score=0.3, letterbox=True)
     decisions = select(list(cases.values()), config, duration=9)
     for reason, decision in list(zip(cases, decisions))[:6]:
@@ -115,9 +132,21 @@ def test_bars_are_cut_where_they_are_bars():
     assert crop_of(insert, Bars()) == Bars(left=162, right=162), "a 4:3 scene in a 16:9 video"
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2**64 - 1), st.integers(0, 200), st.integers(0, 200),
-                          st.sampled_from([None, "damaged"])), max_size=30),
-       st.sampled_from(["topk", "partitions"]), st.integers(-1, 63), st.booleans())
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 1),
+            st.integers(0, 2**64 - 1),
+            st.integers(0, 200),
+            st.integers(0, 200),
+            st.sampled_from([None, "damaged"]),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from(["topk", "partitions"]),
+    st.integers(-1, 63),
+    st.booleans(),
+)
 def test_every_frame_gets_one_decision_and_quotas_hold(rows, method, bits, refill):
     frames = [frame(n, s, hash=h, bars=Bars(top=a, bottom=b), fault=f) for n, (s, h, a, b, f) in enumerate(rows)]
     struck = {f.name for f in frames[::4]}
@@ -176,12 +205,14 @@ def test_lettering_is_told_from_drawings(art_dir):
 def test_configuration_errors_name_the_key(tmp_path):
     base = {"videos": "v", "out": "o"}
     for change, text in [
-        ({"topk": 3}, "unknown key 'topk'"), ({"selection": {"top": 3}}, "unknown key 'selection.top'; known are selection.m"),
+        ({"topk": 3}, "unknown key 'topk'"),
+        ({"selection": {"top": 3}}, "unknown key 'selection.top'; known are selection.m"),
         ({"selection": {"topk": 0}}, "^selection.topk: 0 is not accepted; accepted: 1 or more"),
         ({"selection": {"topk": "3"}}, "^selection.topk: '3' is of the wrong type; accepted: int"),
         ({"selection": {"minimum_score": "high"}}, "^selection.minimum_score: 'high' is of the wrong type"),
         ({"selection": 3}, "^selection: 3 is of the wrong type; accepted: a table"),
-        ({"height": True}, "^height: True is of the wrong type"), ({"batch": 0}, "^batch: 0"),
+        ({"height": True}, "^height: True is of the wrong type"),
+        ({"batch": 0}, "^batch: 0"),
         ({"selection": {"method": "best"}}, "^selection.method: 'best' is not accepted; accepted: topk, partitions"),
     ]:
         with pytest.raises(ArgumentError, match=text):

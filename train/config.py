@@ -56,7 +56,7 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
 
 
 def _fit(value: Any, kind: Any, where: str) -> Any:
-    """``value`` as ``kind``: tables become dataclasses, lists tuples, integers pass for floats; else an error on ``where``."""
+    """``value`` as ``kind``: tables become dataclasses, lists tuples, integers pass for floats; else an error."""
     for one in _alternatives(kind):
         if is_dataclass(one) and isinstance(value, dict):
             return build(one, value, where + ".")
@@ -74,8 +74,14 @@ def _fit(value: Any, kind: Any, where: str) -> Any:
             return value
         if one not in PLAIN and isinstance(one, type) and not is_dataclass(one) and isinstance(value, one):
             return value
-    accepted = " or ".join("a table" if is_dataclass(one) else getattr(one, "__name__", str(one))
-                           if typing.get_origin(one) is None else str(one) for one in _alternatives(kind))
+    accepted = " or ".join(
+        "a table"
+        if is_dataclass(one)
+        else getattr(one, "__name__", str(one))
+        if typing.get_origin(one) is None
+        else str(one)
+        for one in _alternatives(kind)
+    )
     raise ArgumentError(f"{where}: {value!r} is of the wrong type; accepted: {accepted}")
 
 
@@ -104,7 +110,7 @@ def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
 
 
 def check(condition: bool, key: str, value: Any, accepted: str) -> None:
-    """For ``__post_init__``: raises ``ArgumentError`` with the key, its value and what is accepted unless ``condition``."""
+    """For ``__post_init__``: unless ``condition``, ``ArgumentError`` with the key, its value and what is accepted."""
     if not condition:
         raise ArgumentError(f"{key}: {value!r} is not accepted; accepted: {accepted}")
 
@@ -155,5 +161,11 @@ def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -
             add_options(parser, hint, f"{prefix}{one.name}.")
             continue
         default = "" if one.default in (MISSING, None) else f"default {one.default}"
-        parser.add_argument(f"--{prefix}{one.name}".replace("_", "-"), dest=prefix + one.name, type=_parser(hint),
-                            default=argparse.SUPPRESS, metavar="VALUE", help=default.replace("%", "%%"))
+        parser.add_argument(
+            f"--{prefix}{one.name}".replace("_", "-"),
+            dest=prefix + one.name,
+            type=_parser(hint),
+            default=argparse.SUPPRESS,
+            metavar="VALUE",
+            help=default.replace("%", "%%"),
+        )

@@ -1,4 +1,4 @@
-"""Progress of what runs long: share done, rate and remaining time, on one line of a terminal or on few lines of a log."""
+"""Progress of what runs long: share done, rate, remaining time, on one line of a terminal or few lines of a log."""
 
 from __future__ import annotations
 

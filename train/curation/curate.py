@@ -1,4 +1,4 @@
-"""The step ``curate``: scan videos, select, write the pictures and the contact sheets. Can be killed and started again."""
+"""The step ``curate``: scan videos, select, write pictures and contact sheets. Can be killed and started again."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ class Report:
     unknown_strikes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"{self.videos} videos, {self.scanned} read now, {len(self.refused)} refused; {self.keyframes} I-frames, "
-                 f"{self.selected} selected; {self.written} pictures written, {self.removed} removed"]
+        lines = [
+            f"{self.videos} videos, {self.scanned} read now, {len(self.refused)} refused; {self.keyframes} I-frames, "
+            f"{self.selected} selected; {self.written} pictures written, {self.removed} removed"
+        ]
         lines += [f"refused  {path}: {reason}" for path, reason in self.refused.items()]
         lines += [f"damaged  {path}: {note}" for path, note in self.notes.items()]
         if self.unknown_strikes:
@@ -65,8 +67,15 @@ def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: R
                 progress.skip(sizes[path])
                 continue
             before = progress.done
-            reason = scan(path, keys[path], mark, config, scorer, manifest,
-                          lambda share: progress.to(before + share * sizes[path], path.name))
+            reason = scan(
+                path,
+                keys[path],
+                mark,
+                config,
+                scorer,
+                manifest,
+                lambda share: progress.to(before + share * sizes[path], path.name),
+            )
             progress.to(before + sizes[path], path.name)
             report.scanned += reason is None
             if reason:
@@ -86,8 +95,10 @@ def read_strikes(path: Path, manifest: Manifest, report: Report) -> set[str]:
     if not path.exists():
         write_atomically(path, STRIKE_HEADER.encode())
     names = strike_lines(path.read_text(encoding="utf-8-sig"))
-    known = [frame_name(r["fingerprint"], r["packet"]) for r in manifest.rows(
-        "SELECT v.fingerprint, f.packet FROM frames f JOIN videos v ON v.id = f.video")]
+    known = [
+        frame_name(r["fingerprint"], r["packet"])
+        for r in manifest.rows("SELECT v.fingerprint, f.packet FROM frames f JOIN videos v ON v.id = f.video")
+    ]
     struck, lost = expand(names, known)
     report.unknown_strikes = [f"{name} (line {names[name]})" for name in sorted(lost, key=names.get)]
     return struck
@@ -97,23 +108,27 @@ def taken_elsewhere(videos: list[sqlite3.Row], config: CurateConfig, manifest: M
     """Hashes of what earlier runs took from videos that are not among these."""
     taken = Drawings(config.selection.duplicate_bits)
     present = {v["id"] for v in videos}
-    for row in manifest.rows("SELECT v.id, v.fingerprint, f.packet, f.hash FROM decisions d JOIN frames f ON f.id = d.frame"
-                             " JOIN videos v ON v.id = f.video WHERE d.selected ORDER BY v.path, f.packet"):
+    for row in manifest.rows(
+        "SELECT v.id, v.fingerprint, f.packet, f.hash FROM decisions d JOIN frames f ON f.id = d.frame"
+        " JOIN videos v ON v.id = f.video WHERE d.selected ORDER BY v.path, f.packet"
+    ):
         if row["id"] not in present:
             taken.put(frame_name(row["fingerprint"], row["packet"]), int(row["hash"], 16))
     return taken
 
 
-def select_all(videos: list[sqlite3.Row], config: CurateConfig, scorer: str, manifest: Manifest, report: Report,
-               struck: set[str]) -> None:
+def select_all(
+    videos: list[sqlite3.Row], config: CurateConfig, scorer: str, manifest: Manifest, report: Report, struck: set[str]
+) -> None:
     """New decisions for ``videos``, in one transaction."""
     taken = taken_elsewhere(videos, config, manifest)
     with manifest.transaction():
         for video in videos:
             frames = candidates(manifest, video, scorer, config.selection.stride)
             across = taken if config.selection.duplicates_across else None
-            decisions = select(frames, config.selection, duration=video["duration"], height=config.height, struck=struck,
-                               taken=across)
+            decisions = select(
+                frames, config.selection, duration=video["duration"], height=config.height, struck=struck, taken=across
+            )
             for one in decisions:
                 manifest.put("decisions", decision_row(one), replace=True)
             report.keyframes += len(frames)
@@ -121,23 +136,35 @@ def select_all(videos: list[sqlite3.Row], config: CurateConfig, scorer: str, man
 
 
 def decision_row(one: Decision) -> dict[str, object]:
-    return {"frame": one.frame, "selected": int(one.selected), "reason": one.reason, "crop_top": one.crop.top,
-            "crop_bottom": one.crop.bottom, "crop_left": one.crop.left, "crop_right": one.crop.right}
+    return {
+        "frame": one.frame,
+        "selected": int(one.selected),
+        "reason": one.reason,
+        "crop_top": one.crop.top,
+        "crop_bottom": one.crop.bottom,
+        "crop_left": one.crop.left,
+        "crop_right": one.crop.right,
+    }
 
 
 def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest: Manifest, report: Report) -> None:
     """The selected pictures of ``video`` that are not there yet, as PNG without their bars."""
     wanted = {}
-    for row in manifest.rows("SELECT f.id, f.packet, f.pts, f.height, d.*, p.name, p.crop FROM decisions d"
-                             " JOIN frames f ON f.id = d.frame LEFT JOIN files p ON p.frame = f.id"
-                             " WHERE f.video = ? AND d.selected", video["id"]):
+    for row in manifest.rows(
+        "SELECT f.id, f.packet, f.pts, f.height, d.*, p.name, p.crop FROM decisions d"
+        " JOIN frames f ON f.id = d.frame LEFT JOIN files p ON p.frame = f.id"
+        " WHERE f.video = ? AND d.selected",
+        video["id"],
+    ):
         crop = Bars(top=row["crop_top"], bottom=row["crop_bottom"], left=row["crop_left"], right=row["crop_right"])
         if row["name"] is None or row["crop"] != repr(crop) or not (out / row["name"]).exists():
             wanted[row["packet"]] = (row, crop)
     if not wanted:
         return
     try:
-        pictures = fetch(Path(video["path"]), {packet: row["pts"] for packet, (row, _) in wanted.items()}, config.threads)
+        pictures = fetch(
+            Path(video["path"]), {packet: row["pts"] for packet, (row, _) in wanted.items()}, config.threads
+        )
     except Unsuitable as error:
         pictures = {}
         report.notes[video["path"]] = str(error)
@@ -149,15 +176,17 @@ def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest
         name = row["name"] or f"{safe_stem(video['path'])}.{frame_name(video['fingerprint'], packet)}.png"
         pixels = np.ascontiguousarray(crop.cut(image)[..., ::-1])
         write_atomically(out / name, cv2.imencode(".png", pixels)[1].tobytes())
-        manifest.put("files", {"name": name, "frame": row["id"], "crop": repr(crop), "full_height": row["height"]},
-                     replace=True)
+        manifest.put(
+            "files", {"name": name, "frame": row["id"], "crop": repr(crop), "full_height": row["height"]}, replace=True
+        )
         report.written += 1
 
 
 def remove_pictures(out: Path, manifest: Manifest, report: Report) -> None:
     """Pictures that an earlier run wrote and that are no longer selected."""
-    for row in manifest.rows("SELECT name FROM files LEFT JOIN decisions d ON d.frame = files.frame"
-                             " WHERE d.selected IS NOT 1"):
+    for row in manifest.rows(
+        "SELECT name FROM files LEFT JOIN decisions d ON d.frame = files.frame WHERE d.selected IS NOT 1"
+    ):
         (out / row["name"]).unlink(missing_ok=True)
         manifest.execute("DELETE FROM files WHERE name = ?", row["name"])
         report.removed += 1
@@ -165,16 +194,32 @@ def remove_pictures(out: Path, manifest: Manifest, report: Report) -> None:
 
 def write_contact_sheet(video: sqlite3.Row, out: Path, scorer: str, manifest: Manifest) -> None:
     """The sheet of ``video``, if it would show anything new."""
-    rows = manifest.rows("SELECT f.*, d.*, s.score FROM frames f JOIN decisions d ON d.frame = f.id"
-                         " LEFT JOIN scores s ON s.frame = f.id AND s.scorer = ? WHERE f.video = ?"
-                         " ORDER BY d.selected DESC, s.score DESC, f.time", scorer, video["id"])
+    rows = manifest.rows(
+        "SELECT f.*, d.*, s.score FROM frames f JOIN decisions d ON d.frame = f.id"
+        " LEFT JOIN scores s ON s.frame = f.id AND s.scorer = ? WHERE f.video = ?"
+        " ORDER BY d.selected DESC, s.score DESC, f.time",
+        scorer,
+        video["id"],
+    )
     taken = sum(r["selected"] for r in rows)
     rows = rows[: taken + SHOWN]
-    cells = [Cell(
-        name=frame_name(video["fingerprint"], r["packet"]), time=r["time"], score=r["score"], selected=bool(r["selected"]),
-        reason=r["reason"], thumbnail=r["thumbnail"],
-        crop=(r["crop_top"] / r["height"], r["crop_bottom"] / r["height"], r["crop_left"] / r["width"],
-              r["crop_right"] / r["width"])) for r in rows]
+    cells = [
+        Cell(
+            name=frame_name(video["fingerprint"], r["packet"]),
+            time=r["time"],
+            score=r["score"],
+            selected=bool(r["selected"]),
+            reason=r["reason"],
+            thumbnail=r["thumbnail"],
+            crop=(
+                r["crop_top"] / r["height"],
+                r["crop_bottom"] / r["height"],
+                r["crop_left"] / r["width"],
+                r["crop_right"] / r["width"],
+            ),
+        )
+        for r in rows
+    ]
     digest = hashlib.sha256(repr([(c.name, c.score, c.selected, c.reason, c.crop) for c in cells]).encode()).hexdigest()
     path = out / f"{safe_stem(video['path'])}.{video['fingerprint'][:8]}.png"
     if video["sheet"] == digest and path.exists():

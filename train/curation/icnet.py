@@ -50,8 +50,9 @@ def stage(inputs: int, outputs: int, stride: int = 2) -> nn.Sequential:
 
 def stem() -> nn.Sequential:
     """conv1, bn1, relu, maxpool, layer1: (B, 3, S, S) -> (B, 64, S/4, S/4)."""
-    return nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
-                         nn.MaxPool2d(3, 2, 1), stage(64, 64, 1))
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1), stage(64, 64, 1)
+    )
 
 
 class SLAM(nn.Module):
@@ -128,20 +129,28 @@ def load_icnet(path: str | Path, device: torch.device | str = "cpu") -> ICNet:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler meets arbitrary bytes and raises nearly anything
-        raise WeightsError(f"ICNet weights {str(path)!r}: not a checkpoint of plain tensors "
-                           f"({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
+        raise WeightsError(
+            f"ICNet weights {str(path)!r}: not a checkpoint of plain tensors "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"ICNet weights {str(path)!r}: a flat state dict is needed, got "
-                           f"{sorted(map(str, state))[:4] if isinstance(state, dict) else type(state).__name__}")
+        raise WeightsError(
+            f"ICNet weights {str(path)!r}: a flat state dict is needed, got "
+            f"{sorted(map(str, state))[:4] if isinstance(state, dict) else type(state).__name__}"
+        )
     model = ICNet()
     own = model.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown:
-        raise WeightsError(f"ICNet weights {str(path)!r} are of another network: {len(missing)} entries missing "
-                           f"({', '.join(missing[:3])}), {len(unknown)} unknown ({', '.join(unknown[:3])})")
+        raise WeightsError(
+            f"ICNet weights {str(path)!r} are of another network: {len(missing)} entries missing "
+            f"({', '.join(missing[:3])}), {len(unknown)} unknown ({', '.join(unknown[:3])})"
+        )
     for name, value in own.items():
         if state[name].shape != value.shape:
-            raise WeightsError(f"ICNet weights {str(path)!r}: {name} has shape {tuple(state[name].shape)}, "
-                               f"{tuple(value.shape)} is needed")
+            raise WeightsError(
+                f"ICNet weights {str(path)!r}: {name} has shape {tuple(state[name].shape)}, "
+                f"{tuple(value.shape)} is needed"
+            )
     model.load_state_dict(state)
     return model.eval().requires_grad_(False).to(device)

@@ -23,8 +23,29 @@ from vsapisr.errors import ClipError
 
 from .picture import picture, upright_size
 
-SUFFIXES = {".mkv", ".mp4", ".m4v", ".mov", ".webm", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".ogv",
-            ".264", ".h264", ".265", ".hevc", ".ivf", ".obu", ".y4m"}
+SUFFIXES = {
+    ".mkv",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".m2ts",
+    ".mpg",
+    ".mpeg",
+    ".vob",
+    ".wmv",
+    ".flv",
+    ".ogv",
+    ".264",
+    ".h264",
+    ".265",
+    ".hevc",
+    ".ivf",
+    ".obu",
+    ".y4m",
+}
 DROPS_INTER = {"h264", "hevc", "libdav1d", "av1"}  # decoders whose NONINTRA leaves I pictures alone
 HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 WIDE_TRANSFERS = {14: "BT.2020 10-bit transfer", 15: "BT.2020 12-bit transfer"}
@@ -96,8 +117,8 @@ def opened(path: Path, threads: int = 0) -> Iterator[tuple[InputContainer, Video
     Raises:
         Unsuitable: not a readable video, interlaced, HDR or wide gamut, or rotated by an odd angle.
     """
-    # A damaged picture makes a decoder thread log, PyAV's handler then waits for the GIL, and closing the decoder waits for
-    # the thread with the GIL held: no handler, no deadlock.
+    # A damaged picture makes a decoder thread log, PyAV's handler then waits for the GIL, and closing the decoder waits
+    # for the thread with the GIL held: no handler, no deadlock.
     av.logging.set_level(None)
     try:
         container = av.open(str(path))
@@ -138,8 +159,16 @@ def describe(container: InputContainer, path: Path) -> Video:
     rate = float(stream.average_rate or stream.guessed_rate or 24)
     width, height = coder.width, coder.height
     duration = container.duration / av.time_base if container.duration and container.duration > 0 else 0.0
-    return Video(path=path, codec=coder.codec.canonical_name, width=width, height=height, duration=duration, rate=rate,
-                 aspect=aspect, time_base=stream.time_base)
+    return Video(
+        path=path,
+        codec=coder.codec.canonical_name,
+        width=width,
+        height=height,
+        duration=duration,
+        rate=rate,
+        aspect=aspect,
+        time_base=stream.time_base,
+    )
 
 
 def refuse_hdr(transfer: int, primaries: int, matrix: int) -> None:
@@ -165,8 +194,8 @@ def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.
     """Each intra picture from where the container stands, with the packet it came in; damage goes to ``video.errors``.
 
     Packets go to the decoder with their number for a timestamp, which the frame brings back: that works for containers
-    without timestamps too. (PyAV's ``copy_opaque`` would do it, but decoder threads then need the GIL to free a packet, and
-    closing the decoder waits for them with the GIL held.)
+    without timestamps too. (PyAV's ``copy_opaque`` would do it, but decoder threads then need the GIL to free a packet,
+    and closing the decoder waits for them with the GIL held.)
     """
     stream = video_stream(container)
     coder = stream.codec_context
@@ -202,7 +231,7 @@ def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.
 
 
 def keyframes(container: InputContainer, video: Video, minimum_height: int = 0) -> Iterator[Keyframe]:
-    """The I-frames as the decoder gives them, open GOPs not always in the order of time; the file is read as they are taken.
+    """The I-frames as the decoder gives them, open GOPs not always in the order of time; reads on as they are taken.
 
     Raises:
         Unsuitable: the first picture says what the header did not, or is less than ``minimum_height`` lines high as
@@ -236,12 +265,18 @@ def keyframe(frame: av.VideoFrame, coded: Coded, video: Video) -> Keyframe:
     fault = "damaged" if frame.is_corrupt else "interlaced" if frame.interlaced_frame else None
     timed = coded.pts is not None and video.time_base
     time = float(coded.pts * video.time_base) if timed else coded.number / video.rate
-    return Keyframe(packet=coded.number, pts=coded.pts, time=time, bytes=coded.bytes, fault=fault,
-                    image=picture(frame, video.aspect))
+    return Keyframe(
+        packet=coded.number,
+        pts=coded.pts,
+        time=time,
+        bytes=coded.bytes,
+        fault=fault,
+        image=picture(frame, video.aspect),
+    )
 
 
 def gop_lengths(packets: list[int], total: int) -> list[int]:
-    """Pictures from each I-frame to the next in coded order, for I-frame ``packets`` of ``total``; in the order given."""
+    """Pictures from each I-frame to the next in coded order, for I-frame ``packets`` of ``total``; order kept."""
     edges = sorted(packets) + [total]
     following = dict(zip(edges, edges[1:]))
     return [following[number] - number for number in packets]

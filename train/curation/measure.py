@@ -1,4 +1,4 @@
-"""What can be told of a picture without a network: its hash, black bars, emptiness, and whether it is a page of credits."""
+"""What can be told of a picture without a network: its hash, black bars, emptiness, likeness to a page of credits."""
 
 from __future__ import annotations
 
@@ -88,13 +88,15 @@ def credits(grey: np.ndarray) -> float:
     """Likeness of (H, W) uint8 to lettering on a plain background, 0..1.
 
     The background is the most frequent luma. What differs from it clearly is split into connected parts; lettering is
-    many parts, each small. The score is the share of that ink in glyph-sized parts, times the share of background, times
-    how far there are 40 such parts. Drawings have large parts or no plain background. Text over a moving scene is
+    many parts, each small. The score is the share of that ink in glyph-sized parts, times the share of background,
+    times how far there are 40 such parts. Drawings have large parts or no plain background. Text over a moving scene is
     not found.
     """
     width = 640
     if grey.shape[1] > width:
-        grey = cv2.resize(grey, (width, max(1, round(grey.shape[0] * width / grey.shape[1]))), interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(
+            grey, (width, max(1, round(grey.shape[0] * width / grey.shape[1]))), interpolation=cv2.INTER_AREA
+        )
     counts = np.bincount(grey.ravel(), minlength=256)
     plain = np.convolve(counts, np.ones(17, np.int64), "same")
     background = int(plain.argmax())
@@ -116,5 +118,6 @@ def measure(image: np.ndarray) -> Measures:
     lettering = credits(inner)
     if bars != Bars():  # the margins of a black page pass for bars
         lettering = max(lettering, credits(grey))
-    return Measures(bars=bars, hash=dct_hash(inner), brightness=float(inner.mean()), spread=float(inner.std()),
-                    credits=lettering)
+    return Measures(
+        bars=bars, hash=dct_hash(inner), brightness=float(inner.mean()), spread=float(inner.std()), credits=lettering
+    )

@@ -11,9 +11,15 @@ from PIL import Image
 
 from vsapisr.errors import ClipError
 
-MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
-# libswscale's fast way to RGB is one to two levels too dark and repeats chroma instead of interpolating it; these pictures
-# become the truth of a training, so it is told to take care.
+MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+}
+# libswscale's fast way to RGB is one to two levels too dark and repeats chroma instead of interpolating it; these
+# pictures become the truth of a training, so it is told to take care.
 CAREFUL = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
@@ -30,9 +36,12 @@ def to_rgb(frame: VideoFrame) -> np.ndarray:
     if int(frame.chroma_location) == 0 and not full:
         frame.chroma_location = ChromaLocation.LEFT
     picture = frame.reformat(
-        format="gbrp", interpolation=CAREFUL,  # planar: the same numbers as rgb24 in two thirds of the time
-        src_colorspace=MATRICES.get(int(frame.colorspace), default), dst_colorspace=default,
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG, dst_color_range=ColorRange.JPEG,
+        format="gbrp",
+        interpolation=CAREFUL,  # planar: the same numbers as rgb24 in two thirds of the time
+        src_colorspace=MATRICES.get(int(frame.colorspace), default),
+        dst_colorspace=default,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
     )
     return picture.to_ndarray()
 

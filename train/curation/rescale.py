@@ -1,4 +1,4 @@
-"""The step ``prepare``: pictures at production resolution (section 3.1: most anime is drawn for 720 lines), GT and pseudo-GT."""
+"""The step ``prepare``: pictures at production resolution (section 3.1 of the paper), GT and pseudo-GT."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ class Report:
     rejected: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"{self.pictures} pictures: {self.written} written, {self.known} there already, "
-                 f"{len(self.rejected)} rejected; {self.removed} removed"]
+        lines = [
+            f"{self.pictures} pictures: {self.written} written, {self.known} there already, "
+            f"{len(self.rejected)} rejected; {self.removed} removed"
+        ]
         return "\n".join(lines + [f"rejected  {name}: {reason}" for name, reason in self.rejected.items()])
 
 
@@ -70,8 +72,9 @@ def read_picture(path: Path) -> np.ndarray:
 def to_production(image: np.ndarray, full_height: int, height: int, multiple: int, minimum_side: int) -> np.ndarray:
     """(H, W, 3) uint8 -> the same at ``height`` lines, cropped right and bottom to multiples of ``multiple``.
 
-    Bicubic with antialiasing (Pillow widens the kernel by the factor). ``full_height`` are the lines of the frame before
-    its black bars were cut off: a 2.35:1 picture is as sharp as a 16:9 one of the same video and shrinks by the same factor.
+    Bicubic with antialiasing (Pillow widens the kernel by the factor). ``full_height`` are the lines of the frame
+    before its black bars were cut off: a 2.35:1 picture is as sharp as a 16:9 one of the same video and shrinks by the
+    same factor.
 
     Raises:
         Rejected: fewer lines than ``height``, or a side shorter than ``minimum_side`` after all.
@@ -147,7 +150,9 @@ def is_done(job: Job, row: dict | None, settings: str, config: PrepareConfig) ->
     return all((Path(config.out) / folder / job.target).exists() for folder in folders)
 
 
-def record(job: Job, result: tuple[int, int] | Rejected, where: str, settings: str, manifest: Manifest, report: Report) -> None:
+def record(
+    job: Job, result: tuple[int, int] | Rejected, where: str, settings: str, manifest: Manifest, report: Report
+) -> None:
     """The row of one picture, after its files are there."""
     row = {"target": where, "name": job.target, "source": job.mark, "settings": settings, "status": "written"}
     if isinstance(result, Rejected):
@@ -175,8 +180,8 @@ def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Ma
 def prepare(config: PrepareConfig) -> Report:
     """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``. Can be killed and started again.
 
-    What was made and what was rejected, with the reason, stands in the table ``prepared`` of ``source/manifest.sqlite``,
-    or of ``out/manifest.sqlite`` where the source has none.
+    What was made and what was rejected, with the reason, stands in the table ``prepared`` of
+    ``source/manifest.sqlite``, or of ``out/manifest.sqlite`` where the source has none.
 
     Raises:
         ClipError: no pictures. A bad picture is no error: see ``Report.rejected``.
@@ -186,8 +191,18 @@ def prepare(config: PrepareConfig) -> Report:
         (out / folder).mkdir(parents=True, exist_ok=True)
     where = str(out.resolve())
     # whatever changes a pixel; curate's crops are in the source pictures themselves
-    settings = repr((1, config.height, config.multiple, config.minimum_side, config.pseudo_gt, config.gamma, config.base,
-                     config.seed))
+    settings = repr(
+        (
+            1,
+            config.height,
+            config.multiple,
+            config.minimum_side,
+            config.pseudo_gt,
+            config.gamma,
+            config.base,
+            config.seed,
+        )
+    )
     home = source if (source / "manifest.sqlite").exists() else out
 
     def attempt(job: Job) -> tuple[int, int] | Rejected:
@@ -206,8 +221,10 @@ def prepare(config: PrepareConfig) -> Report:
             else:
                 todo.append(job)
         report.pictures = len(kept)
-        with (Progress("prepare", len(todo), "pictures") as progress,
-              ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool):
+        with (
+            Progress("prepare", len(todo), "pictures") as progress,
+            ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool,
+        ):
             for job, result in zip(todo, pool.map(attempt, todo)):
                 record(job, result, where, f"{settings} {job.full_height}", manifest, report)
                 progress.advance(1, job.source.name)

@@ -52,10 +52,24 @@ def frame_row(one: Keyframe) -> dict[str, object]:
     """Its row of the table ``frames``, but for video and GOP length."""
     found = measure(one.image)
     bars = found.bars
-    return {"packet": one.packet, "pts": one.pts, "time": one.time, "bytes": one.bytes, "fault": one.fault,
-            "width": one.image.shape[1], "height": one.image.shape[0], "bar_top": bars.top, "bar_bottom": bars.bottom,
-            "bar_left": bars.left, "bar_right": bars.right, "hash": f"{found.hash:016x}", "brightness": found.brightness,
-            "spread": found.spread, "credits": found.credits, "thumbnail": thumbnail(one.image)}
+    return {
+        "packet": one.packet,
+        "pts": one.pts,
+        "time": one.time,
+        "bytes": one.bytes,
+        "fault": one.fault,
+        "width": one.image.shape[1],
+        "height": one.image.shape[0],
+        "bar_top": bars.top,
+        "bar_bottom": bars.bottom,
+        "bar_left": bars.left,
+        "bar_right": bars.right,
+        "hash": f"{found.hash:016x}",
+        "brightness": found.brightness,
+        "spread": found.spread,
+        "credits": found.credits,
+        "thumbnail": thumbnail(one.image),
+    }
 
 
 def notes_of(video: Video) -> str | None:
@@ -66,8 +80,9 @@ def notes_of(video: Video) -> str | None:
     return "; ".join(notes) or None
 
 
-def look(path: Path, prefix: str, config: CurateConfig, scorer: Scorer,
-         progress: Callable[[float], None]) -> tuple[Video, list[dict], dict[int, float]]:
+def look(
+    path: Path, prefix: str, config: CurateConfig, scorer: Scorer, progress: Callable[[float], None]
+) -> tuple[Video, list[dict], dict[int, float]]:
     """Decode ``path``: its description, rows of ``frames``, and scores by packet. ``progress`` gets the share done.
 
     Raises:
@@ -106,8 +121,15 @@ def is_scanned(row: sqlite3.Row | None, mark: str, scorer: str, stride: int, man
     return seen is not None and stride % seen["stride"] == 0
 
 
-def scan(path: Path, key: str, mark: str, config: CurateConfig, scorer: Scorer, manifest: Manifest,
-         progress: Callable[[float], None] = lambda share: None) -> str | None:
+def scan(
+    path: Path,
+    key: str,
+    mark: str,
+    config: CurateConfig,
+    scorer: Scorer,
+    manifest: Manifest,
+    progress: Callable[[float], None] = lambda share: None,
+) -> str | None:
     """Bring the manifest up to date with one video; returns the reason where it was refused.
 
     Args:
@@ -136,10 +158,20 @@ def scan(path: Path, key: str, mark: str, config: CurateConfig, scorer: Scorer, 
     with manifest.transaction():
         if row is None or row["fingerprint"] != mark or row["status"] != "scanned":
             manifest.execute("DELETE FROM videos WHERE path = ?", key)
-            number = manifest.put("videos", {
-                "path": key, "fingerprint": mark, "status": "scanned", "notes": notes_of(video), "codec": video.codec,
-                "width": video.width, "height": video.height, "duration": video.duration or video.end,
-                "packets": video.packets})
+            number = manifest.put(
+                "videos",
+                {
+                    "path": key,
+                    "fingerprint": mark,
+                    "status": "scanned",
+                    "notes": notes_of(video),
+                    "codec": video.codec,
+                    "width": video.width,
+                    "height": video.height,
+                    "duration": video.duration or video.end,
+                    "packets": video.packets,
+                },
+            )
             manifest.put_all("frames", ({"video": number, **one} for one in rows))
         else:  # seen before by another scorer: its frames stay
             number = row["id"]
@@ -152,14 +184,29 @@ def scan(path: Path, key: str, mark: str, config: CurateConfig, scorer: Scorer, 
 
 def candidates(manifest: Manifest, video: sqlite3.Row, scorer: str, stride: int) -> list[Candidate]:
     """The I-frames of ``video`` in the order of time; only every ``stride``-th has its score."""
-    rows = manifest.rows("SELECT f.*, s.score FROM frames f LEFT JOIN scores s ON s.frame = f.id AND s.scorer = ?"
-                         " WHERE f.video = ? ORDER BY f.time, f.packet", scorer, video["id"])
-    return [Candidate(
-        frame=r["id"], name=frame_name(video["fingerprint"], r["packet"]), time=r["time"],
-        score=r["score"] if n % stride == 0 else None, fault=r["fault"], width=r["width"], height=r["height"],
-        bars=Bars(top=r["bar_top"], bottom=r["bar_bottom"], left=r["bar_left"], right=r["bar_right"]),
-        hash=int(r["hash"], 16), brightness=r["brightness"], spread=r["spread"], credits=r["credits"],
-    ) for n, r in enumerate(rows)]
+    rows = manifest.rows(
+        "SELECT f.*, s.score FROM frames f LEFT JOIN scores s ON s.frame = f.id AND s.scorer = ?"
+        " WHERE f.video = ? ORDER BY f.time, f.packet",
+        scorer,
+        video["id"],
+    )
+    return [
+        Candidate(
+            frame=r["id"],
+            name=frame_name(video["fingerprint"], r["packet"]),
+            time=r["time"],
+            score=r["score"] if n % stride == 0 else None,
+            fault=r["fault"],
+            width=r["width"],
+            height=r["height"],
+            bars=Bars(top=r["bar_top"], bottom=r["bar_bottom"], left=r["bar_left"], right=r["bar_right"]),
+            hash=int(r["hash"], 16),
+            brightness=r["brightness"],
+            spread=r["spread"],
+            credits=r["credits"],
+        )
+        for n, r in enumerate(rows)
+    ]
 
 
 def safe_stem(path: str) -> str:

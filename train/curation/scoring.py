@@ -1,7 +1,7 @@
 """How much there is to learn from a picture: one number each, higher is better. Ranks I-frames within a video.
 
-The paper ranks by image complexity (``icnet``) and not by quality: quality metrics favour empty frames. ``compress`` needs
-no weights, ``random`` and ``iqa:<name>`` are the alternatives of its ablation.
+The paper ranks by image complexity (``icnet``) and not by quality: quality metrics favour empty frames. ``compress``
+needs no weights, ``random`` and ``iqa:<name>`` are the alternatives of its ablation.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 
 from vsapisr.errors import ArgumentError, DeviceError
 
+if TYPE_CHECKING:
+    import torch
+
 NAMES = ("compress", "icnet", "random")
 
 
 class Scorer(Protocol):
-    """``name`` identifies the numbers: scorers of one name give one picture one score, so it covers weights and settings."""
+    """``name`` identifies the numbers: it covers weights and settings, so that one name means one score per picture."""
 
     name: str
 
@@ -61,8 +64,8 @@ class Random:
         return [int.from_bytes(digest[:7]) / 2**56 for digest in digests]
 
 
-def pick_device(name: str) -> "torch.device":
-    """"auto" is CUDA where there is one.
+def pick_device(name: str) -> torch.device:
+    """ "auto" is CUDA where there is one.
 
     Raises:
         DeviceError: a device that is not there.
@@ -113,12 +116,16 @@ class IQA:
         try:
             import pyiqa
         except ImportError:
-            raise ArgumentError(f"scorer: 'iqa:{metric}' needs pyiqa, which is not installed; "
-                                "pip install pyiqa (the project's extra \"metrics\")") from None
+            raise ArgumentError(
+                f"scorer: 'iqa:{metric}' needs pyiqa, which is not installed; "
+                'pip install pyiqa (the project\'s extra "metrics")'
+            ) from None
         self.device = pick_device(device)
         known = pyiqa.list_models(metric_mode="NR")
         if metric not in known:
-            raise ArgumentError(f"scorer: 'iqa:{metric}' is no no-reference metric of pyiqa; accepted: {', '.join(known)}")
+            raise ArgumentError(
+                f"scorer: 'iqa:{metric}' is no no-reference metric of pyiqa; accepted: {', '.join(known)}"
+            )
         self.metric = pyiqa.create_metric(metric, device=self.device)
         self.sign = -1.0 if self.metric.lower_better else 1.0
         self.name = f"iqa-{metric}"
@@ -146,8 +153,10 @@ def make_scorer(name: str, *, weights: str = "", device: str = "auto", seed: int
         return Random(seed)
     if name == "icnet":
         if not weights:
-            raise ArgumentError("scorer: 'icnet' needs icnet_weights, the path of IC9600's ck.pth (not shipped: it has no "
-                                "licence); 'compress' needs no weights")
+            raise ArgumentError(
+                "scorer: 'icnet' needs icnet_weights, the path of IC9600's ck.pth (not shipped: it has no "
+                "licence); 'compress' needs no weights"
+            )
         return ICNetScorer(weights, device)
     if name.startswith("iqa:"):
         return IQA(name[4:], device)

@@ -58,7 +58,7 @@ def video_bars(frames: Iterable[Candidate], blank: float = 12.0) -> Bars:
 
 
 def pair(own: tuple[int, int], common: tuple[int, int], side: int) -> tuple[int, int]:
-    """Pixels to cut at the two ends of a ``side``: the frame's own bars where they are alike, as bars are, else the video's.
+    """Pixels to cut at the two ends of a ``side``: the frame's own bars where they are alike, else the video's.
 
     Never more than what is black in this frame, but for the margin.
     """
@@ -75,7 +75,7 @@ def crop_of(frame: Candidate, common: Bars) -> Bars:
 
 
 def unsuitable(frame: Candidate, crop: Bars, config: SelectionConfig, height: int) -> str | None:
-    """Why ``frame`` may not be taken whatever the others are; None when it may. ``height`` is that of the step prepare."""
+    """Why ``frame`` may not be taken whatever the others are, or None. ``height`` is that of the step prepare."""
     if frame.fault:
         return frame.fault
     if frame.score is None:
@@ -129,8 +129,15 @@ def quotas(frames: list[Candidate], config: SelectionConfig, duration: float) ->
     return [(part, count) for part in parts]
 
 
-def select(frames: list[Candidate], config: SelectionConfig, *, duration: float, height: int = 720,
-           struck: set[str] = frozenset(), taken: Drawings | None = None) -> list[Decision]:
+def select(
+    frames: list[Candidate],
+    config: SelectionConfig,
+    *,
+    duration: float,
+    height: int = 720,
+    struck: set[str] = frozenset(),
+    taken: Drawings | None = None,
+) -> list[Decision]:
     """A decision for every I-frame of one video, in the order given.
 
     Best score first, in each group; near-duplicates of what is taken already are passed over.
@@ -158,8 +165,9 @@ def select(frames: list[Candidate], config: SelectionConfig, *, duration: float,
                 taken.add(frame)
                 quota -= not (by_hand and config.refill)
             reason = "struck out" if by_hand else reason
-            decisions[frame.frame] = Decision(frame=frame.frame, selected=reason is None, reason=reason or "selected",
-                                              crop=crop)
+            decisions[frame.frame] = Decision(
+                frame=frame.frame, selected=reason is None, reason=reason or "selected", crop=crop
+            )
     return [decisions[frame.frame] for frame in frames]
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: what was taken of a video and what was not, with scores, so that a person can strike out the unsuitable."""
+"""Contact sheets: what was taken of a video and what was not, with scores, so that a person can strike pictures out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class Cell:
     """Shares of height, height, width, width cut at top, bottom, left, right; drawn as a frame."""
 
 
-def draw_cell(draw: ImageDraw.ImageDraw, sheet: Image.Image, cell: Cell, place: tuple[int, int], width: int, lines: int) -> None:
+def draw_cell(
+    draw: ImageDraw.ImageDraw, sheet: Image.Image, cell: Cell, place: tuple[int, int], width: int, lines: int
+) -> None:
     """Thumbnail, name and score, reason, at ``place``."""
     x, y = place
     font, small = ImageFont.load_default(size=13), ImageFont.load_default(size=11)
@@ -42,8 +44,12 @@ def draw_cell(draw: ImageDraw.ImageDraw, sheet: Image.Image, cell: Cell, place: 
     sheet.paste(picture, (x + (width - picture.width) // 2, y + (lines - picture.height) // 2))
     if any(cell.crop):
         left, top = x + (width - picture.width) // 2, y + (lines - picture.height) // 2
-        cut = [left + cell.crop[2] * picture.width, top + cell.crop[0] * picture.height,
-               left + (1 - cell.crop[3]) * picture.width - 1, top + (1 - cell.crop[1]) * picture.height - 1]
+        cut = [
+            left + cell.crop[2] * picture.width,
+            top + cell.crop[0] * picture.height,
+            left + (1 - cell.crop[3]) * picture.width - 1,
+            top + (1 - cell.crop[1]) * picture.height - 1,
+        ]
         draw.rectangle(cut, outline=(90, 220, 120))
     score = "" if cell.score is None else f"{cell.score:.3f}"
     draw.text((x, y + lines + 1), cell.name, fill="white", font=font)
@@ -57,7 +63,7 @@ def contact_sheet(title: str, cells: list[Cell], width: int) -> Image.Image:
     lines = max((Image.open(io.BytesIO(c.thumbnail)).height for c in cells), default=1)
     step_x, step_y = width + GAP, lines + TEXT + GAP
     taken = [c for c in order if c.selected]
-    rest = order[len(taken):]
+    rest = order[len(taken) :]
     rows = -(-len(taken) // COLUMNS) + -(-len(rest) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * step_x + GAP, 30 + rows * step_y + GAP), (16, 16, 16))
     draw = ImageDraw.Draw(sheet)

@@ -13,7 +13,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
 from vsapisr.errors import VsapisrError
@@ -25,7 +25,10 @@ SHORTEST = 32
 """Least side given to a video encoder (x265 refuses less than 16)."""
 PRESETS = ("superfast", "faster", "fast", "medium", "slow")
 
-av.logging.set_level(av.logging.ERROR)  # encoders are chatty and every image makes a new one
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""Without these flags swscale darkens what it converts from YUV to RGB by more than one level of 255."""
+
+av.logging.set_level(None)  # encoders are chatty and every image makes a new one; a Python callback can deadlock with the GIL
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 goes past PyAV's log, straight to the terminal; 1: errors alone
 
 
@@ -58,7 +61,7 @@ def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_ran
     coder.options = options
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
         format="yuv420p", dst_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
-        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, interpolation=EXACT,
     )
     frame.pts = 0
     return [*coder.encode(frame), *coder.encode(None)]
@@ -83,7 +86,7 @@ def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str]
     frame = decode(encode(image, encoder, options, full_range=full_range), decoder)
     return frame.reformat(
         format="rgb24", src_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, dst_color_range=ColorRange.JPEG,
+        src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, interpolation=EXACT,
     ).to_ndarray()[:height, :width]
 
 
