@@ -14,10 +14,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from train.progress import Progress
 from vsapisr.errors import ArgumentError, VsapisrError
 
 from .cel import MIXED, SHOTS, Painter, length
-from .progress import Progress
 
 __all__ = ["EXACT", "FILM", "encode", "finished", "soundtrack"]
 
@@ -98,7 +98,7 @@ def encode(
     if codec not in av.codecs_available:
         raise ArgumentError(f"this PyAV has no encoder named {codec!r}")
     settings = {"crf": str(crf), "preset": preset} if codec in ("libx264", "libx265") else {}
-    settings.update(options or {})
+    settings.to(options or {})
     source = iter(frames)
     first = next(source, None)
     if first is None:
@@ -173,10 +173,10 @@ class _Sound:
 
 
 def _watched(frames: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
-    progress = Progress("drawing and encoding", total)
+    progress = Progress("drawing and encoding", total or 0, "frames")
     for n, picture in enumerate(frames):
         yield picture
-        progress.update(n + 1)
+        progress.to(n + 1)
     progress.close()
 
 

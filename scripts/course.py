@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import av
 
-from .progress import Progress
+from train.progress import Progress
 
 __all__ = ["Course"]
 
@@ -31,7 +31,7 @@ class Course:
         self.done, self.last = count, now
         if count == 1:
             self.first = now
-            self.progress = Progress("upscaling", self.total if self.chosen else None)
+            self.progress = Progress("upscaling", self.total if self.chosen else 0, "frames")
         if count <= self.keep + 1:
             self.kept, self.kept_index = frame, count - 1
         spent = now - self.first
@@ -46,7 +46,7 @@ class Course:
                     "(--frames N chooses)"
                 )
                 self.total = total
-        self.progress.update(count)
+        self.progress.to(count)
         return count < self.total
 
     @property

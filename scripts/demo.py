@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from train.progress import Progress, clock
 from vsapisr.errors import ArgumentError, VsapisrError
 
 from .before_after import before_after, frame_of, rgb
 from .cel import Painter, length
 from .clips import encode
 from .course import Course
-from .progress import Progress, duration
 from .transcode import PipeError, SourceInfo, VSPipe, excerpt, inspect, transcode
 
 __all__ = ["Options", "main", "run_demo"]
@@ -75,12 +75,12 @@ def own_clip(folder: Path, height: int, shot: str) -> Path:
     if path.exists():
         return path
     total = length(shot)
-    progress = Progress(f"drawing {path.name}", total)
+    progress = Progress(f"drawing {path.name}", total, "frames")
 
     def pictures():
         for n, picture in enumerate(Painter(height).frames(shot)):
             yield picture
-            progress.update(n + 1)
+            progress.to(n + 1)
 
     encode(path, pictures(), crf=23)
     progress.close()
@@ -167,7 +167,7 @@ def _how_many(options: Options, info: SourceInfo, device: str, own: bool) -> tup
 def _summary(course: Course, info: SourceInfo, target: Path, picture: Path, result: np.ndarray, spent: float) -> str:
     size = f"{info.width}x{info.height} -> {result.shape[1]}x{result.shape[0]}"
     return (
-        f"done: {course.done} frames {size}, {course.fps:.3g} frames/s after the first, {duration(spent)} in all\n"
+        f"done: {course.done} frames {size}, {course.fps:.3g} frames/s after the first, {clock(spent)} in all\n"
         f"  video:      {target} ({target.stat().st_size / 1e6:.1f} MB{', sound kept' if info.audio else ''})\n"
         f"  comparison: {picture}"
     )

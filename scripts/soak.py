@@ -16,9 +16,8 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
+from train.progress import Progress
 from vsapisr.networks.grl import GRL, GRLConfig
-
-from .progress import Progress
 
 
 def small_network(folder: str) -> str:
@@ -37,11 +36,11 @@ def resident() -> float:
 def soak(frames: int, filters: int, model: str) -> list[float]:
     """Resident memory after each tenth of the work."""
     clip = vs.core.std.BlankClip(width=320, height=180, format=vs.YUV420P8, length=frames)
-    node, progress, seen = clip.apisr.Upscale(model=model, device="cpu"), Progress("soak", frames), []
+    node, progress, seen = clip.apisr.Upscale(model=model, device="cpu"), Progress("soak", frames, "frames"), []
     for tenth in range(10):
         for n in range(frames * tenth // 10, frames * (tenth + 1) // 10):
             node.get_frame(n)
-            progress.update(n + 1)
+            progress.to(n + 1)
         for _ in range(filters // 10):
             clip.apisr.Upscale(model=model, device="cpu").get_frame(0)
         seen.append(resident())

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from train.progress import Progress
 from vsapisr import tiles, upscale_image
 
 from .cel import Painter
-from .progress import Progress
 
 OVERLAPS = (0, 8, 16, 24, 32)
 
@@ -45,18 +45,18 @@ def stretched(whole: np.ndarray, tiled: np.ndarray) -> Image.Image:
 def measure(folder: Path | None, tile: int, model: str, out: Path) -> list[dict[str, float]]:
     """One row an overlap: the worst of all pictures, and how many pixels the network sees for one of the frame."""
     images = pictures(folder)
-    progress, done = Progress("tiling", len(images) * (1 + len(OVERLAPS))), 0
+    progress, done = Progress("tiling", len(images) * (1 + len(OVERLAPS)), "pictures"), 0
     rows = {overlap: [] for overlap in OVERLAPS}
     for name, image in images.items():
         height, width = image.shape[:2]
         whole = upscale_image(image, model=model, tilesize=(tiles.padded(width), tiles.padded(height)), overlap=0)
-        progress.update(done := done + 1)
+        progress.to(done := done + 1)
         for overlap in OVERLAPS:
             tiled = upscale_image(image, model=model, tilesize=tile, overlap=overlap)
             cost = len(tiles.plan(width, height, (tile, tile), overlap)) * tile**2 / (width * height)
             rows[overlap].append({**compare(whole, tiled), "cost": cost})
             stretched(whole, tiled).save(out / f"difference {name.split('.')[0]} overlap {overlap}.png".replace(" ", "_"))
-            progress.update(done := done + 1)
+            progress.to(done := done + 1)
     progress.close()
     return [
         {"overlap": overlap, "largest": max(r["largest"] for r in found), "psnr": min(r["psnr"] for r in found),

@@ -105,7 +105,8 @@ def test_other_failures_of_the_network_reach_the_caller(network, image, upscaler
         enlarge(one, image)
 
 
-def test_filters_on_one_device_share_its_thread(image, upscaler):
+def test_filters_on_one_device_share_its_thread(image, upscaler, monkeypatch):
+    monkeypatch.setattr(Worker, "workers", {})  # other tests' filters may still be alive
     first, second = upscaler(), upscaler()
     assert first.engine.worker is second.engine.worker
     thread = first.engine.worker.thread

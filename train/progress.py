@@ -62,5 +62,9 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the line."""
         if self.stream.isatty() and self.shown > self.start + 2.0:
             self.stream.write("\n")
