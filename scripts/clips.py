@@ -98,7 +98,7 @@ def encode(
     if codec not in av.codecs_available:
         raise ArgumentError(f"this PyAV has no encoder named {codec!r}")
     settings = {"crf": str(crf), "preset": preset} if codec in ("libx264", "libx265") else {}
-    settings.to(options or {})
+    settings.update(options or {})
     source = iter(frames)
     first = next(source, None)
     if first is None:
