@@ -1,0 +1,1 @@
+"""Sections of :mod:`scripts.bench`, one module each."""
