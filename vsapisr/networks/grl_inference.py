@@ -26,8 +26,13 @@ from vsapisr.errors import ArgumentError
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
 from vsapisr.networks.grl_tail import Tail
 
-CPU_CHUNK_BYTES = 1 << 20  # of one activation of a piece of the body; several of these are alive at a time
+CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body, for each thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch
+
+
+def cpu_chunk() -> int:
+    """Bytes of one activation of a piece of the body: with more threads larger pieces, so that each has the same to do."""
+    return CPU_CHUNK_BYTES * torch.get_num_threads()
 
 
 class ShiftPlan(NamedTuple):
@@ -197,7 +202,7 @@ class GRLInference(nn.Module):
     def conv_windows(self, conv: nn.Conv2d, x: Tensor, target: Tensor) -> None:
         """Add the convolution of ``x`` to ``target``, both (B, rows, columns, window, window, C), in bands of windows."""
         b, rows, columns, side, _, c = x.shape
-        band = rows if x.is_cuda else max(1, CPU_CHUNK_BYTES // (x[0, 0].numel() * x.element_size()))
+        band = rows if x.is_cuda else max(1, cpu_chunk() // (x[0, 0].numel() * x.element_size()))
         for top in range(0, rows, band):
             bottom = min(top + band, rows)
             image = x.new_empty(b, (bottom - top) * side + 2, columns * side, c)
@@ -215,7 +220,7 @@ class GRLInference(nn.Module):
         grid = (b, h // side, w // side)
         chunk = DEVICE_CHUNK_WINDOWS
         if not features.is_cuda:
-            chunk = max(1, CPU_CHUNK_BYTES // (side * side * c * features.element_size()))
+            chunk = max(1, cpu_chunk() // (side * side * c * features.element_size()))
         plan = self._plan(*grid, side, features.device)
         x = self.norm_start(self.to_windows(features).contiguous())
         for blocks, conv in zip(self.stages, list(self.convs)[1:-1]):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vsapisr.networks.grl import GRL
 
-CPU_STRIP_BYTES = 8 << 20  # of one activation at four times the size
+CPU_STRIP_BYTES = 4 << 20  # of one activation at four times the size, for each thread
 
 
 def folded_weight(weight: Tensor) -> Tensor:
@@ -68,7 +68,8 @@ class Tail(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        rows = h if x.is_cuda else max(1, CPU_STRIP_BYTES // (16 * w * c * x.element_size()))
+        strip = CPU_STRIP_BYTES * torch.get_num_threads()
+        rows = h if x.is_cuda else max(1, strip // (16 * w * c * x.element_size()))
         strips: Iterable = ((x[:, :, top : top + rows], top + rows >= h) for top in range(0, h, rows))
         strips = in_strips(strips, lambda y: self.conv(y, self.before, 0.01))
         strips = in_strips(strips, lambda y: self.double(y, self.up1_weight, self.up1_bias))

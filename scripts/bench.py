@@ -1,0 +1,48 @@
+"""Benchmarks: ``python -m scripts.bench SECTION``, from the root of a checkout. Prints tables, writes JSON with ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+
+SECTIONS = {
+    "network": "the network alone, eager against inference form, CPU and GPU",
+}
+"""Name and what it measures. Each is a module of :mod:`scripts.benchmarks` with ``add_arguments(parser)`` and
+``run(options) -> dict``, imported only when asked for."""
+
+
+def write_json(path: Path, data: object) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench", description=__doc__)
+    sections = parser.add_subparsers(dest="section", required=True, metavar="SECTION")
+    for name, words in SECTIONS.items():
+        section = sections.add_parser(name, help=words, description=words)
+        section.add_argument("--threads", type=int, default=None, help="of the CPU for torch (its own choice unless given)")
+        section.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+        import_module(f"scripts.benchmarks.{name}").add_arguments(section)
+    options = parser.parse_args(arguments)
+
+    import torch
+
+    from scripts.benchmarks.measure import machine
+
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    about = machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    result = import_module(f"scripts.benchmarks.{options.section}").run(options)
+    if options.json:
+        write_json(options.json, {"machine": about, options.section: result})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Measuring: alternating runs, summaries, peak memory, the machine in one line."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Of the seconds of several runs."""
+
+    median: float
+    minimum: float
+    maximum: float
+    runs: int
+
+    @staticmethod
+    def of(seconds: list[float]) -> Summary:
+        return Summary(statistics.median(seconds), min(seconds), max(seconds), len(seconds))
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def machine() -> dict[str, object]:
+    """Processor, threads, versions, device: what a figure means nothing without."""
+    processor = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    except OSError:
+        pass
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device",
+    }
+
+
+def alternating(
+    forms: dict[str, Callable[[], object]], runs: int, clock: Callable[[Callable], float], label: str = ""
+) -> dict[str, list[float]]:
+    """Seconds of each form, run in turn so that what else the machine does meets all alike; one run of each goes unmeasured."""
+    for run in forms.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    start, total = time.perf_counter(), runs * len(forms)
+    for i in range(runs):
+        for j, (name, run) in enumerate(forms.items()):
+            seconds[name].append(clock(run))
+            done = i * len(forms) + j + 1
+            left = (time.perf_counter() - start) / done * (total - done)
+            print(f"\r{label}: {done}/{total} runs, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return seconds
+
+
+def wall(run: Callable[[], object]) -> float:
+    """Seconds of one call on the CPU."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def high_water() -> int | None:
+    """Bytes of this process's largest resident size so far; None where the system has no /proc."""
+    # getrusage will not do: its maximum survives exec, so a fresh process would start with its parent's.
+    try:
+        with open("/proc/self/status", encoding="ascii") as lines:
+            return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _peak(queue, make: Callable[[], Callable[[], object]], threads: int) -> None:
+    torch.set_num_threads(threads)
+    run = make()
+    before = high_water()
+    run()
+    queue.put(None if before is None else high_water() - before)
+
+
+def peak_memory(make: Callable[[], Callable[[], object]]) -> int | None:
+    """Bytes that the first call of what ``make`` returns adds to a fresh process's peak; None where the system cannot say.
+
+    ``make`` must be picklable.
+    """
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    process = context.Process(target=_peak, args=(queue, make, torch.get_num_threads()))
+    process.start()
+    process.join()
+    return None if process.exitcode else queue.get()
+
+
+def table(headers: list[str], rows: list[list[str]]) -> str:
+    """Markdown, columns aligned."""
+    widths = [max(len(str(row[i])) for row in [headers, *rows]) for i in range(len(headers))]
+    lines = [headers, ["-" * width for width in widths], *rows]
+    return "\n".join("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
