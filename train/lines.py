@@ -105,19 +105,19 @@ def sharpen(image: np.ndarray, rounds: int = 3) -> list[np.ndarray]:
     """
     height, width = image.shape[:2]
     blurred, image, delta, results = blur_exact(image), np.ascontiguousarray(image, np.float32), None, []
-    wide, room = widened(height, width), widened(height, width)
+    wide, room = widened(height, width), widened(height, width)  # the mask, then the change; and the blur of either
     for number in range(rounds):
         for rows in strips(height):
             if delta is not None:
                 cv2.add(blurred[rows], delta[rows], dst=blurred[rows])
-            wide[rows, :width] = cv2.threshold(cv2.absdiff(image[rows], blurred[rows]), 10, 1, cv2.THRESH_BINARY)[1]
+            differs = cv2.absdiff(image[rows], blurred[rows])
+            cv2.threshold(differs, 10, 1, cv2.THRESH_BINARY, dst=wide[rows, :width])
         soft, result = blur_half(wide, room), np.empty_like(image)
         for rows in strips(height):
             sharp = cv2.addWeighted(image[rows], 1.5, blurred[rows], -0.5, 0)
             np.clip(sharp, 0, 255, out=sharp)
-            change = cv2.multiply(cv2.subtract(sharp, image[rows], dst=sharp), soft[rows], dst=sharp)
+            change = cv2.multiply(cv2.subtract(sharp, image[rows], dst=sharp), soft[rows], dst=wide[rows, :width])
             cv2.add(image[rows], change, dst=result[rows])
-            wide[rows, :width] = change
         if number + 1 < rounds:
             delta = blur_half(wide, room)
         image = result
