@@ -186,6 +186,26 @@ def test_encryption_is_not_given_up(monkeypatch):
         published.connect("https://a/b")
 
 
+def test_the_command(publish, cache, content):
+    pytest.importorskip("typer", reason="the extra cli is not installed")
+    pytest.importorskip("rich", reason="the extra cli is not installed")
+    from typer.testing import CliRunner
+
+    from vsapisr.commands import app
+
+    publish("good")
+    result = CliRunner().invoke(app, ["fetch", "small"])
+    digest = hashlib.sha256(content).hexdigest()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == (
+        f"small: free\nfetched: {cache / 'good.pth'}\nSHA-256 {digest}, not verified: no hash of the original is known\n"
+    )
+    assert "already here: " in CliRunner().invoke(app, ["fetch", "small"]).stdout
+    url = publish("gone")
+    result = CliRunner().invoke(app, ["fetch", "small"])
+    assert (result.exit_code, result.stderr) == (1, f"vsapisr: {url} answered 404 Not Found\n")
+
+
 def test_names(cache):
     with pytest.raises(FetchError, match="no published model is called 'x'; known are apisr-grl-gan"):
         fetch("x")
