@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from . import published
 from .errors import WeightsError
 from .networks.grl import GRL, GRLConfig
 
@@ -32,13 +33,15 @@ def shipped() -> dict[str, Path]:
 
 
 def find(model: str) -> Path:
-    """The file of a shipped model's name or of a path.
+    """The file of a shipped model's name, of a published one's that was fetched, or of a path.
 
     Raises:
-        WeightsError: neither; the text lists the known names.
+        WeightsError: none of these; the text lists the known names, or says how to get a published model.
     """
     if model in (known := shipped()):
         return known[model]
+    if model in published.PUBLISHED:
+        return published.cached(model)
     path = Path(model).expanduser()
     if path.is_dir():
         raise WeightsError(f"model {model!r} is a folder, not a weight file")
@@ -46,7 +49,7 @@ def find(model: str) -> Path:
         return path
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise WeightsError(f"model file {model!r} does not exist")
-    raise WeightsError(f"unknown model {model!r}; known are {', '.join(known) or 'none'}, or give a path")
+    raise WeightsError(f"unknown model {model!r}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path")
 
 
 def read(path: Path) -> dict[str, Tensor]:

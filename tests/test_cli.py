@@ -1,0 +1,339 @@
+"""The command line on real files, with a tiny network."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from safetensors.torch import save_file
+
+import vsapisr
+from vsapisr.cli import main
+from vsapisr.networks.grl import GRLConfig
+
+from .networks import perturbed
+
+pytest.importorskip("typer", reason="the extra cli is not installed")
+pytest.importorskip("rich", reason="the extra cli is not installed")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from vsapisr import images, published  # noqa: E402
+from vsapisr.commands import app  # noqa: E402
+from vsapisr.meter import Meter  # noqa: E402
+from vsapisr.picture import HEADER, MARGIN, PANEL  # noqa: E402
+
+SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    metadata = {"iterations": "12", "config": '{"seed": 3, "codecs": ["h264"]}'}
+    save_file(perturbed(SMALL, amount=0.01).state_dict(), path, metadata=metadata)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(app, [str(part) for part in arguments])
+
+
+def upscale(model: str, *arguments: object):
+    return call("upscale", "--model", model, "--device", "cpu", *arguments)
+
+
+def ramp(height: int = 12, width: int = 16, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
+    """Smooth, and another one in every channel."""
+    y, x = np.mgrid[:height, :width] / (height + width)
+    parts = (0.2 + 0.5 * x, 0.9 - 0.5 * y, 0.3 + 0.4 * x + 0.2 * y, 0.1 + 0.8 * x)
+    return np.rint(np.stack(parts[:channels], axis=2) * np.iinfo(dtype).max).astype(dtype)
+
+
+def load(path: Path) -> np.ndarray:
+    return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def expected(rgb: np.ndarray, model: str) -> np.ndarray:
+    return vsapisr.upscale_image(np.ascontiguousarray(rgb), model=model, device="cpu")
+
+
+def no_parts(folder: Path) -> bool:
+    return not list(folder.rglob("*.part*"))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif"])
+def test_files_of_every_kind(model, tmp_path, suffix):
+    path = tmp_path / f"[red] é.{suffix}"  # brackets would be markup to rich
+    Image.fromarray(ramp()).save(path)
+    result = upscale(model, path)
+    assert result.exit_code == 0, result.output
+    target = tmp_path / "[red] é_4x.png"
+    assert f"{path} -> {target}, 16x12 -> 64x48, " in result.stderr
+    with Image.open(path) as source, Image.open(target) as out:
+        assert out.format == "PNG" and out.mode == "RGB"
+        assert np.array_equal(np.asarray(out), expected(np.asarray(source.convert("RGB")), model))
+    assert no_parts(tmp_path)
+
+
+def test_alpha_is_kept_and_the_profile(model, tmp_path):
+    image = ramp(channels=4)
+    Image.fromarray(image).save(tmp_path / "a.png", icc_profile=PROFILE)
+    assert upscale(model, tmp_path / "a.png", "--output", tmp_path / "big.png").exit_code == 0
+    with Image.open(tmp_path / "big.png") as out:
+        assert out.mode == "RGBA" and out.info["icc_profile"] == PROFILE
+        samples = np.asarray(out)
+    assert np.array_equal(samples[..., :3], expected(image[..., :3], model))
+    lanczos = cv2.resize(image[..., 3], (64, 48), interpolation=cv2.INTER_LANCZOS4)
+    assert np.array_equal(samples[..., 3], lanczos)
+
+
+def test_sixteen_bit_stay_sixteen(model, tmp_path):
+    image = ramp(channels=4, dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), image[..., [2, 1, 0, 3]])
+    cv2.imwrite(str(tmp_path / "plain.png"), image[..., 2::-1])
+    cv2.imwrite(str(tmp_path / "grey.png"), image[..., 0])
+    result = upscale(model, *(tmp_path / f"{name}.png" for name in ("deep", "plain", "grey")))
+    assert result.exit_code == 0, result.output
+    deep, plain, grey = (load(tmp_path / f"{name}_4x.png") for name in ("deep", "plain", "grey"))
+    assert deep.dtype == plain.dtype == grey.dtype == np.uint16
+    want = expected(image[..., :3], model)
+    assert np.array_equal(deep[..., 2::-1], want) and np.array_equal(plain[..., ::-1], want)
+    assert np.array_equal(deep[..., 3], cv2.resize(image[..., 3], (64, 48), interpolation=cv2.INTER_LANCZOS4))
+    luma = expected(np.repeat(image[..., :1], 3, axis=2), model) @ [0.299, 0.587, 0.114]
+    assert grey.shape == (48, 64) and np.abs(grey - luma).max() <= 1
+    assert np.unique(plain & 255).size > 100  # the low bytes carry something
+
+
+def test_a_profile_in_a_png_of_sixteen_bit(tmp_path):
+    picture = images.Picture(rgb=ramp(dtype=np.uint16), profile=PROFILE)
+    images.write(picture, tmp_path / "p.png")
+    again = images.read(tmp_path / "p.png")
+    assert again.profile == PROFILE and np.array_equal(again.rgb, picture.rgb)
+
+
+def save_all_modes(folder: Path) -> dict[str, tuple[bool, bool]]:
+    """Files of unusual kinds -> (grey, with alpha)."""
+    image = Image.fromarray(ramp())
+    image.convert("L").save(folder / "l.png")
+    Image.merge("LA", [image.convert("L"), image.getchannel(0)]).save(folder / "la.png")
+    image.convert("1").save(folder / "1.png")
+    image.quantize(8).save(folder / "p.png")
+    image.quantize(8).save(folder / "pt.png", transparency=1)
+    image.convert("L").save(folder / "lt.png", transparency=100)
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(ramp(channels=1, dtype=np.uint16)[..., 0]).save(folder / "deep.png", transparency=12)
+    return {"l.png": (True, False), "la.png": (True, True), "1.png": (True, False), "p.png": (False, False),
+            "pt.png": (False, True), "lt.png": (True, True), "cmyk.jpg": (False, False), "deep.png": (True, True)}
+
+
+def test_grey_palettes_and_the_rest(tmp_path):
+    for name, (grey, clear) in save_all_modes(tmp_path).items():
+        picture = images.read(tmp_path / name)
+        assert (picture.grey, picture.alpha is not None) == (grey, clear), name
+        assert picture.rgb.shape == (12, 16, 3)
+        assert not clear or picture.alpha.shape == (12, 16)
+        images.write(picture, tmp_path / "again.png")
+        again = images.read(tmp_path / "again.png")
+        assert np.array_equal(again.rgb, picture.rgb), name
+        assert not clear or np.array_equal(again.alpha, picture.alpha), name
+
+
+def test_photos_are_turned_upright_and_animations_give_their_first_frame(model, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right
+    Image.fromarray(ramp()).save(tmp_path / "t.png", exif=exif)
+    assert np.array_equal(images.read(tmp_path / "t.png").rgb, np.rot90(ramp(), -1))
+    frames = [Image.fromarray(np.full((8, 8, 3), n, np.uint8)) for n in (10, 200)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    result = upscale(model, tmp_path / "a.webp")
+    assert "a.webp (the first of 2 frames) -> " in result.stderr
+    assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], expected(np.full((8, 8, 3), 10, np.uint8), model))
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    """Name -> what is said of it after its path."""
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole, "PNG")
+    (folder / "cut.png").write_bytes(whole.getvalue()[:6000])
+    (folder / "text.png").write_text("no image")
+    (folder / "empty.jpg").touch()
+    (folder / "folder.png").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tiff")
+    return {"cut.png": " cannot be read (", "text.png": " is no image that can be read", "gone.png": " does not exist",
+            "empty.jpg": " is no image that can be read", "folder.png": " is a folder; image files are needed",
+            "float.tiff": " has samples of a kind that is not supported (mode F)"}
+
+
+def test_bad_files_are_reported_and_the_rest_goes_on(model, tmp_path):
+    bad = bad_files(tmp_path)
+    for name in ("first.png", "last.png"):
+        Image.fromarray(ramp(8, 8)).save(tmp_path / name)
+    out = tmp_path / "new" / "folder"
+    result = upscale(model, tmp_path / "first.png", *(tmp_path / name for name in bad), tmp_path / "last.png", "--output", out)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    for name, message in bad.items():
+        assert f"vsapisr: {tmp_path / name}{message}" in result.stderr
+    assert {path.name for path in out.iterdir()} == {"first_4x.png", "last_4x.png"}
+
+
+def test_nothing_is_lost(model, tmp_path):
+    image, other = tmp_path / "a.png", tmp_path / "a.jpg"
+    Image.fromarray(ramp(8, 8)).save(image)
+    Image.fromarray(ramp(8, 8)).save(other)
+    target = tmp_path / "a_4x.png"
+    target.write_bytes(b"mine")
+    result = upscale(model, image)
+    assert result.exit_code == 1 and f"vsapisr: {target} is there already; --force replaces it" in result.stderr
+    assert target.read_bytes() == b"mine"
+    result = upscale(model, image, other, "--force")
+    assert result.exit_code == 1 and load(target).shape == (32, 32, 3)
+    assert f"{other} would be written to {target}, as an image before it" in result.stderr
+    before = image.read_bytes()
+    result = upscale(model, image, "--output", image, "--force")
+    assert result.exit_code == 1 and f"{image} is the image itself" in result.stderr and image.read_bytes() == before
+
+
+def test_the_options_reach_the_network(model, tmp_path):
+    rgb = ramp(24, 40)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    options = ("--tilesize", "24x16", "--overlap", "0", "--batch", "2", "--precision", "bf16")
+    assert upscale(model, tmp_path / "a.png", *options).exit_code == 0
+    want = vsapisr.upscale_image(rgb, model=model, device="cpu", tilesize=(24, 16), overlap=0, precision="bf16", batch=2)
+    assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], want)
+
+
+def test_progress_within_an_image(model):
+    told = []
+    config = vsapisr.config.UpscaleConfig(model=model, tilesize=(16,), overlap=0, device="cpu")
+    images.upscaled(images.Picture(rgb=ramp(32, 32)), config, told.append)
+    assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch):
+    from rich.console import Console
+
+    now = [0.0]
+    monkeypatch.setattr("vsapisr.meter.time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Meter(Console(file=stream), "MB", 4e6) as meter:
+        for now[0] in (1.0, 10.0, 11.0):
+            meter.update(now[0] * 1e5, label="[x]")
+    assert stream.getvalue() == "[x]: 1.0/4.0 MB, 0.1 MB/s, 30 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tilesize", "big"], "tilesize must be a number or two as in 256x192, got 'big'"),
+        (["--tilesize", "20"], "tilesize must be multiples of 8, got 20"),
+        (["--overlap", "-8"], "overlap must not be negative, got -8"),
+        (["--precision", "int8"], "precision must be one of auto, fp32, fp16, bf16, got 'int8'"),
+        (["--batch", "65"], "batch must be 0 (automatic) to 64, got 65"),
+        (["--output", "x.jpg"], "output must end in .png, which is what is written, got x.jpg"),
+        (["--output", "no/such/x.png"], f"the folder of output {Path('no/such/x.png')} does not exist"),
+        (["b.png", "--output", "x.png"], "output must be a folder for 2 images, got x.png"),
+    ],
+)
+def test_wrong_options(options, message):
+    result = call("upscale", "a.png", *options)
+    assert (result.exit_code, result.stderr) == (2, f"vsapisr: {message}\n")
+
+
+def test_model_and_device_are_tried_before_any_image(tmp_path):
+    result = call("upscale", "a.png", "--model", "apisr-grl-gan", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "vsapisr: model 'apisr-grl-gan' is not on this machine; get it with: vsapisr fetch apisr-grl-gan\n" == result.stderr
+    result = call("upscale", "a.png", "--device", "tpu")
+    assert (result.exit_code, result.stderr) == (1, "vsapisr: device must be auto, cpu, cuda or cuda:N, got 'tpu'\n")
+
+
+def test_compare_shows_both(model, tmp_path):
+    rgba = ramp(27, 48, 4)
+    rgba[8:16, 8:24, :3] = (255, 0, 0)
+    rgba[..., 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    arguments = ("compare", tmp_path / "a.png", "--output", tmp_path / "c.png", "--model", model, "--device", "cpu")
+    result = call(*arguments, "--crop", "8,8,16,8")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'c.png'}: {tmp_path / 'a.png'}, 48x27 -> 192x108\n"
+    with Image.open(tmp_path / "c.png") as sheet:
+        samples = np.asarray(sheet).astype(int)
+    top = HEADER + PANEL[1] + HEADER + PANEL[1] // 2
+    before, after = (samples[top, MARGIN + column * (PANEL[0] + MARGIN) + PANEL[0] // 2] for column in (0, 1))
+    assert np.abs(before - (255, 0, 0)).max() <= 3  # the detail is what was asked for
+    want = expected(rgba[..., :3], model)[4 * 12, 4 * 16].astype(int)
+    assert np.abs(after - want).max() <= 12
+    again = call(*arguments)
+    assert again.exit_code == 1 and "c.png is there already; --force replaces it" in again.stderr
+    assert call(*arguments, "--force").exit_code == 0 and no_parts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("crop", "message"),
+    [
+        ("1,2,3", "crop must be x,y,w,h in pixels of the image, got '1,2,3'"),
+        ("0,0,0,4", "crop must be x,y,w,h in pixels of the image, got '0,0,0,4'"),
+        ("10,0,7,4", "crop 10,0,7,4 reaches beyond the image of 16x12"),
+    ],
+)
+def test_wrong_crops(tmp_path, crop, message):
+    Image.fromarray(ramp()).save(tmp_path / "a.png")
+    result = call("compare", tmp_path / "a.png", "--output", tmp_path / "c.png", "--crop", crop)
+    assert (result.exit_code, result.stderr) == (2, f"vsapisr: {message}\n")
+
+
+def test_info(model):
+    result = call("info")
+    assert result.exit_code == 0, result.output
+    assert f"vsapisr {vsapisr.__version__}, torch " in result.stdout and "VapourSynth R" in result.stdout
+    assert "  cpu: " in result.stdout and "  default: shipped, 1,027,939 parameters, " in result.stdout
+    assert "apisr-grl-gan: published, not on this machine" in result.stdout and "core.apisr" in result.stdout
+    result = call("info", model)
+    lines = result.stdout.splitlines()
+    count = sum(p.numel() for p in perturbed(SMALL).parameters())
+    assert lines[0] == model and lines[1].startswith(f"GRL, enlarges four times, {count:,} parameters, fp32, ")
+    assert {"  depths: (1, 1)", "iterations: 12", "  seed: 3", '  codecs: ["h264"]'} <= set(lines)
+    assert (call("info", "no/such.pth").exit_code, call("info", "no/such.pth").stdout) == (1, "")
+
+
+def test_fetch(monkeypatch, tmp_path):
+    def fetched(name, told, again):
+        told(0, 2_000_000)
+        told(2_000_000, 2_000_000)
+        return published.Fetched(path=tmp_path / "w.pth", sha256="ab" * 32, verified=again, fresh=True)
+
+    monkeypatch.setattr(published, "fetch", fetched)
+    result = call("fetch", "apisr-grl-gan")
+    assert result.exit_code == 0 and "GPL-3.0" in result.stdout and "academic use" in result.stdout
+    assert f"fetched: {tmp_path / 'w.pth'}\nSHA-256 {'ab' * 32}, not verified: no hash" in result.stdout
+    assert "not verified" not in call("fetch", "apisr-grl-gan", "--force").stdout
+    monkeypatch.undo()
+    result = call("fetch", "nothing")
+    assert (result.exit_code, result.stderr) == (1, "vsapisr: no published model is called 'nothing'; known are apisr-grl-gan\n")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich", "PIL", "cv2"])
+def test_without_the_extra(monkeypatch, capsys, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == 'vsapisr: this command needs the cli extra: pip install "vsapisr[cli]"\n'
+
+
+def test_help_needs_no_torch():
+    code = "import sys; sys.modules['torch'] = None; sys.argv = ['vsapisr', '--help']; from vsapisr.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(vsapisr.__file__).parents[1])
+    assert done.returncode == 0 and "upscale" in done.stdout, done.stderr
