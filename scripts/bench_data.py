@@ -1,4 +1,6 @@
-"""Benchmarks of the training data: ``python -m scripts.bench_data lines|degradation|keyframes|dataset``, from a checkout's root."""
+"""Benchmarks of the training data: ``python -m scripts.bench_data lines|degradation|keyframes|dataset``, from a
+checkout's root.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Codecs in memory: what comes back is one intra picture, worse with worse quality, at the quantiser that was asked for."""
+"""Codecs in memory: what comes back is one intra picture, worse with worse quality, at the quantiser that was asked
+for.
+"""
 
 from __future__ import annotations
 

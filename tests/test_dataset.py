@@ -25,7 +25,8 @@ from vsapisr.errors import ArgumentError
 
 
 def coordinates(height: int, width: int, blue: int = 0) -> np.ndarray:
-    """(height, width, 3) uint8 whose red and green say where a pixel is, in steps of four, and blue which image it is."""
+    """(height, width, 3) uint8 whose red and green say where a pixel is, in steps of four, and blue which image it is.
+    """
     y, x = np.mgrid[:height, :width]
     return np.stack([x // 4, y // 4, np.full_like(x, blue)], axis=2).astype(np.uint8)
 
@@ -66,7 +67,9 @@ def test_shapes_types_and_alignment(folder):
 
 
 def test_gt_crops_are_pieces_of_the_drawings_at_any_lr_position(folder):
-    """Red and green of the untouched GT give the crop's corner: whole steps of four, many different ones, inside the image."""
+    """Red and green of the untouched GT give the crop's corner: whole steps of four, many different ones, inside the
+    image.
+    """
     corners = set()
     for _, gt, _ in take(Batches(config(folder, augment=0.0)), 20):
         for image in gt:
@@ -252,7 +255,8 @@ def test_truncated_16_bit_png_and_text_are_refused(tmp_path):
 
 
 def test_a_folder_full_of_trouble_still_gives_batches(tmp_path, caplog):
-    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once."""
+    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once.
+    """
     good = coordinates(80, 96, 7)
     Image.fromarray(good).save(tmp_path / "good.png")
     Image.fromarray(good[..., 0]).save(tmp_path / "grey.png")

@@ -226,7 +226,9 @@ def test_toml_tables_complete_a_preset(tmp_path):
 
 
 def test_steps_degrade_and_preview(tmp_path):
-    """Results are those of the function, a second run writes nothing, unusable files are reported, sheets have their size."""
+    """Results are those of the function, a second run writes nothing, unusable files are reported, sheets have their
+    size.
+    """
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     for number in range(2):

@@ -22,8 +22,8 @@ def key_of(*parts: object) -> str:
 class DiskCache:
     """``get`` and ``put`` (H, W, 3) uint8 arrays; the longest unused go first when ``limit`` bytes are passed.
 
-    Entries are lossless PNG files, written under another name and renamed, so that several processes can share the folder
-    and a kill leaves nothing half-written. Each process counts what it adds and looks at the whole folder every
+    Entries are lossless PNG files, written under another name and renamed, so that several processes can share the
+    folder and a kill leaves nothing half-written. Each process counts what it adds and looks at the whole folder every
     ``recount`` entries, so that n processes stay within the limit but for n * ``recount`` entries.
     """
 

@@ -1,7 +1,7 @@
 """Batches of (lr, gt, pseudo_gt) from a folder of drawings: the same for any number of workers, and after a resume.
 
-Workers turn whole drawings into crops; the trainer's process mixes the crops of ``pool`` drawings. Sample number s has a fixed
-place in a fixed block of that mix, so a position in the data is one number.
+Workers turn whole drawings into crops; the trainer's process mixes the crops of ``pool`` drawings. Sample number s has
+a fixed place in a fixed block of that mix, so a position in the data is one number.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def _single_threaded(_: int) -> None:
 class Batches:
     """Endless (lr, gt, pseudo_gt): (B, 3, patch, patch) and twice (B, 3, 4 patch, 4 patch) uint8 RGB.
 
-    ``state_dict`` and ``load_state_dict`` make a run go on with the very batches it would have seen; only the drawings in
-    the pool are degraded again. ``refused`` maps unusable files to the reason. ``rank`` of ``world`` processes see different
-    drawings.
+    ``state_dict`` and ``load_state_dict`` make a run go on with the very batches it would have seen; only the drawings
+    in the pool are degraded again. ``refused`` maps unusable files to the reason. ``rank`` of ``world`` processes see
+    different drawings.
 
     Raises:
         NoImagesError: no images in the folder.
@@ -66,13 +66,17 @@ class Batches:
         return {"position": self.position, "fingerprint": self._fingerprint()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes to the position of ``state``; takes effect with the next ``iter``. ``ArgumentError`` for other files or settings."""
+        """Goes to the position of ``state``; takes effect with the next ``iter``. ``ArgumentError`` for other files or
+        settings.
+        """
         if state["fingerprint"] != self._fingerprint():
             raise ArgumentError("the position was saved with other files or settings of the dataset; it cannot be continued")
         self.position = int(state["position"])
 
     def _order(self, block: int) -> np.ndarray:
-        """(per_image * pool, 2): which image of the block and which of its crops comes when; every image once per round."""
+        """(per_image * pool, 2): which image of the block and which of its crops comes when; every image once per
+        round.
+        """
         rng = generator("mix", self.config.seed, self.rank, block)
         rounds = [rng.permutation(self.config.pool) for _ in range(self.config.per_image)]
         return np.array([(image, crop) for crop, images in enumerate(rounds) for image in images])

@@ -1,4 +1,5 @@
-"""Hand-drawn line enhancement (sections 3.3 and B.2 of the paper): from a drawing to the pseudo-GT the losses compare with.
+"""Hand-drawn line enhancement (sections 3.3 and B.2 of the paper): from a drawing to the pseudo-GT the losses compare
+with.
 
 Images here are (H, W, 3) RGB float32 in 0..255 unless said otherwise; maps are (H, W) bool.
 """
@@ -23,7 +24,9 @@ BASES = ("sharpened", "plain")
 
 @dataclass(frozen=True)
 class Lines:
-    """What ``enhance`` makes: ``once`` and ``thrice`` sharpened, the final ``map``, and ``pseudo_gt`` as (H, W, 3) uint8."""
+    """What ``enhance`` makes: ``once`` and ``thrice`` sharpened, the final ``map``, and ``pseudo_gt`` as (H, W, 3)
+    uint8.
+    """
 
     once: np.ndarray
     thrice: np.ndarray
@@ -39,7 +42,8 @@ def gaussian_taps() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def half_taps() -> np.ndarray:
-    """(27,) float32: the kernel at half the resolution that with ``pyrDown`` before and ``pyrUp`` after it gives the 51 taps.
+    """(27,) float32: the kernel at half the resolution that with ``pyrDown`` before and ``pyrUp`` after it gives the 51
+    taps.
 
     Found by least squares for an impulse on even and on odd pixels; what remains is below 0.0007 in absolute sum.
     """
@@ -74,11 +78,12 @@ def widened(height: int, width: int) -> np.ndarray:
 
 
 def blur_half(wide: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """``blur_exact`` of what ``wide`` holds but its margin, within 0.0002 of the range on real masks, in a quarter of the time.
+    """``blur_exact`` of what ``wide`` holds but its margin, within 0.0002 of the range on real masks, in a quarter of
+    the time.
 
-    A sigma of 8 survives at half size. The margin is filled here with reflections: half the pixels of an even side could
-    not be reflected about its last pixel. The result lies in ``room``, of the size of ``wide``: fresh memory costs as much
-    as the arithmetic.
+    A sigma of 8 survives at half size. The margin is filled here with reflections: half the pixels of an even side
+    could not be reflected about its last pixel. The result lies in ``room``, of the size of ``wide``: fresh memory
+    costs as much as the arithmetic.
     """
     height, width = wide.shape[0] - MARGIN, wide.shape[1] - MARGIN
     if min(height, width) <= MARGIN + 1:
@@ -126,7 +131,8 @@ def sharpen(image: np.ndarray, rounds: int = 3) -> list[np.ndarray]:
 
 
 def xdog(image: np.ndarray, gamma: float) -> np.ndarray:
-    """Lines of ``image`` (thrice sharpened): where the difference of Gaussians, relative to its maximum, is below -15/255.
+    """Lines of ``image`` (thrice sharpened): where the difference of Gaussians, relative to its maximum, is below
+    -15/255.
 
     XDoG's soft threshold with a slope of 1e9 is this step.
     """

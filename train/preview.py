@@ -1,4 +1,6 @@
-"""The step ``preview``: pictures to look at before training: lines beside their drawing, degradations with what was drawn."""
+"""The step ``preview``: pictures to look at before training: lines beside their drawing, degradations with what was
+drawn.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,8 @@ def lines_sheet(image: np.ndarray, gamma: float, base: str) -> Image.Image:
 
 
 def degradation_sheet(image: np.ndarray, draws: list[Draw], columns: int, size: int) -> Image.Image:
-    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by pixel."""
+    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by pixel.
+    """
     side = min(size, *image.shape[:2]) // 8 * 8
     top, left = ((whole - side) // 2 // 8 * 8 for whole in image.shape[:2])
     images, texts = [np.ascontiguousarray(image[top : top + side, left : left + side])], [["drawing"]]
@@ -126,7 +129,9 @@ def _one(path: Path, index: int, config: PreviewConfig) -> list[str]:
 
 
 def run_preview(config: PreviewConfig) -> PreviewReport:
-    """Sheets of ``config.count`` drawings. The draws are those a dataset with the same seed and folder has in its first epochs."""
+    """Sheets of ``config.count`` drawings. The draws are those a dataset with the same seed and folder has in its first
+    epochs.
+    """
     files, report = list_images(config.source), PreviewReport()
     chosen = sorted({round(n) for n in np.linspace(0, len(files) - 1, min(config.count, len(files)))})
     Path(config.out).mkdir(parents=True, exist_ok=True)

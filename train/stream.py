@@ -1,7 +1,7 @@
 """What a worker does: whole drawings, degraded and with their pseudo-GT, to crops.
 
-Everything follows from numbers: image number g is the drawing at place g % N of epoch g // N's permutation, and its random
-choices come from streams named (seed, epoch, index).
+Everything follows from numbers: image number g is the drawing at place g % N of epoch g // N's permutation, and its
+random choices come from streams named (seed, epoch, index).
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class DatasetConfig:
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
     pseudo_gt: str = ""
-    """Folder with ready pseudo-GTs under the names of the drawings (the step ``prepare`` makes one); "" to make them here."""
+    """Folder with ready pseudo-GTs under the names of the drawings (the step ``prepare`` makes one); "" to make them
+    here.
+    """
     base: str = "sharpened"
     """What the pseudo-GT's lines are blended onto: "sharpened" once, or "plain"."""
     gamma: tuple[float, float] = lines.GAMMA
@@ -60,7 +62,9 @@ class DatasetConfig:
     max_pixels: int = 2_100_000
     """Of larger drawings a random part of this area is taken in each epoch before anything else is done."""
     variants: int = 0
-    """Different degradations per drawing; later epochs repeat them, which is what a cache can serve. 0: new in every epoch."""
+    """Different degradations per drawing; later epochs repeat them, which is what a cache can serve. 0: new in every
+    epoch.
+    """
     cache: str = ""
     """Folder for degraded drawings and pseudo-GTs; "" for none."""
     cache_megabytes: int = 4096
@@ -80,13 +84,16 @@ class DatasetConfig:
         if not 0 < self.gamma[0] <= self.gamma[1] < 1:
             raise ArgumentError(f"gamma: {self.gamma!r} is not accepted; accepted: two numbers between 0 and 1")
         if self.max_pixels < (4 * self.patch) ** 2:
-            raise ArgumentError(f"max_pixels: {self.max_pixels!r} is not accepted; accepted: {(4 * self.patch) ** 2} or more "
+            least = (4 * self.patch) ** 2
+            raise ArgumentError(f"max_pixels: {self.max_pixels!r} is not accepted; accepted: {least} or more "
                                 f"for a patch of {self.patch}")
 
 
 @dataclass(frozen=True)
 class Crops:
-    """What one drawing gave: (k, 3, patch, patch) and twice (k, 3, 4 patch, 4 patch) uint8, and the files refused on the way."""
+    """What one drawing gave: (k, 3, patch, patch) and twice (k, 3, 4 patch, 4 patch) uint8, and the files refused on
+    the way.
+    """
 
     lr: Tensor
     gt: Tensor
@@ -95,7 +102,9 @@ class Crops:
 
 
 def augment(images: list[np.ndarray], rng: np.random.Generator, probability: float) -> list[np.ndarray]:
-    """With ``probability``, the same flips and transposition of all ``images``, each of the three with probability one half."""
+    """With ``probability``, the same flips and transposition of all ``images``, each of the three with probability one
+    half.
+    """
     chosen = rng.random() < probability
     rows, columns, transposed = rng.random(3) < 0.5
     if not chosen:
@@ -108,7 +117,8 @@ def augment(images: list[np.ndarray], rng: np.random.Generator, probability: flo
 
 
 def part(image: np.ndarray, most: int, smallest: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:
-    """``image`` cut to sides that are multiples of 8 and, if it has more than ``most`` pixels, to a random part of that area.
+    """``image`` cut to sides that are multiples of 8 and, if it has more than ``most`` pixels, to a random part of that
+    area.
 
     No side becomes shorter than ``smallest``. Returns the part and (top, left, height, width).
     """
@@ -123,7 +133,9 @@ def part(image: np.ndarray, most: int, smallest: int, rng: np.random.Generator) 
 
 
 class ImageStream(IterableDataset):
-    """``Crops`` of image numbers ``start``, ``start`` + 1, ... in this order, without end, whatever the number of workers."""
+    """``Crops`` of image numbers ``start``, ``start`` + 1, ... in this order, without end, whatever the number of
+    workers.
+    """
 
     def __init__(self, files: list[Path], config: DatasetConfig, start: int = 0, rank: int = 0, world: int = 1):
         self.files, self.config, self.start, self.rank, self.world = files, config, start, rank, world
@@ -154,7 +166,9 @@ class ImageStream(IterableDataset):
         return pseudo[top : top + height, left : left + width]
 
     def degraded(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(lr, gt, pseudo_gt) of a whole drawing (or a part, see ``max_pixels``), (H, W, 3) uint8; ``ImageError`` if unusable."""
+        """(lr, gt, pseudo_gt) of a whole drawing (or a part, see ``max_pixels``), (H, W, 3) uint8; ``ImageError`` if
+        unusable.
+        """
         config, path = self.config, self.files[index]
         image = read_image(path)
         side = 4 * config.patch
@@ -188,7 +202,9 @@ class ImageStream(IterableDataset):
         return augment(cut, rng, self.config.augment)
 
     def crops(self, number: int) -> Crops:
-        """Those of image number ``number`` of this rank. An unusable file is replaced by another, drawn for this number."""
+        """Those of image number ``number`` of this rank. An unusable file is replaced by another, drawn for this
+        number.
+        """
         epoch, place = divmod(number * self.world + self.rank, len(self.files))
         index, others, refused = self._index(epoch, place), generator("others", self.config.seed, epoch, place), []
         for _ in range(100):

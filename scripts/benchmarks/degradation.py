@@ -1,9 +1,9 @@
 """Degrading 720p images in memory against the same draws with two ffmpeg processes and temporary PNG files per image.
 
-Two baselines, both with the final codec run by ffmpeg. "plain": the other steps as one writes them first (all 21 x 21 taps,
-NumPy's samplers). "codec alone": the other steps just as fast as in the measured path, so that nothing but the processes
-and files differ. Images take turns, so that what else the machine does meets all alike; on a busy machine the processor time
-(of this process and of ffmpeg's) says more than the clock.
+Two baselines, both with the final codec run by ffmpeg. "plain": the other steps as one writes them first (all 21 x 21
+taps, NumPy's samplers). "codec alone": the other steps just as fast as in the measured path, so that nothing but the
+processes and files differ. Images take turns, so that what else the machine does meets all alike; on a busy machine the
+processor time (of this process and of ffmpeg's) says more than the clock.
 """
 
 from __future__ import annotations

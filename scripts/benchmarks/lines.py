@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def flood_fill(raw: np.ndarray, smallest: int = 32, neighbours: int = 3) -> np.ndarray:
-    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of ``lines.line_map``."""
+    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of ``lines.line_map``.
+    """
     height, width = raw.shape
     todo = raw.tolist()
     result = [[False] * width for _ in range(height)]

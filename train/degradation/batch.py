@@ -1,8 +1,8 @@
 """The same draws applied to batches of tensors, for a GPU: blur, noise and resize there, codecs on threads of the CPU.
 
 Each image keeps a draw of its own. At any moment the images that wait for the same kind of step at the same size go
-through it together. Blur and resize give the pictures of the NumPy path within rounding; noise has the same distribution and
-seed but the device's own generator.
+through it together. Blur and resize give the pictures of the NumPy path within rounding; noise has the same
+distribution and seed but the device's own generator.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def _reflected(length: int, margin: int, device: torch.device) -> Tensor:
-    """Indices of a line of ``length`` extended by ``margin`` on both sides, reflected about its ends as often as needed."""
+    """Indices of a line of ``length`` extended by ``margin`` on both sides, reflected about its ends as often as
+    needed.
+    """
     index = torch.arange(-margin, length + margin, device=device)
     if length == 1:
         return torch.zeros_like(index)

@@ -12,7 +12,8 @@ from .kernels import gaussian_kernel
 __all__ = ["blur", "blur_reference", "factors", "random_kernel", "trim"]
 
 TOLERANCE = 1e-3
-"""Share of a kernel's absolute sum that trimming may drop, and again the factors: a quarter of a level each at worst."""
+"""Share of a kernel's absolute sum that trimming may drop, and again the factors: a quarter of a level each at worst.
+"""
 
 
 def random_kernel(rng: np.random.Generator, sigma: tuple[float, float], isotropic: float = 0.6) -> np.ndarray:
@@ -25,7 +26,9 @@ def random_kernel(rng: np.random.Generator, sigma: tuple[float, float], isotropi
 
 
 def trim(kernel: np.ndarray) -> np.ndarray:
-    """The smallest centred odd square of ``kernel`` that holds all but ``TOLERANCE`` of its absolute sum, of sum 1 again."""
+    """The smallest centred odd square of ``kernel`` that holds all but ``TOLERANCE`` of its absolute sum, of sum 1
+    again.
+    """
     size, total = kernel.shape[0], np.abs(kernel).sum()
     margin = 0
     while size - 2 * margin > 3:
@@ -38,7 +41,9 @@ def trim(kernel: np.ndarray) -> np.ndarray:
 
 
 def factors(kernel: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(column, row) pairs whose outer products add up to ``kernel`` within ``TOLERANCE`` of its absolute sum, as few as can be."""
+    """(column, row) pairs whose outer products add up to ``kernel`` within ``TOLERANCE`` of its absolute sum, as few as
+    can be.
+    """
     u, s, v = np.linalg.svd(kernel)
     limit = TOLERANCE * np.abs(kernel).sum()
     for rank in range(1, len(s) + 1):
@@ -56,8 +61,8 @@ def blur(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """``blur_reference`` within half a level of 255 at worst (in practice a tenth), on average four times faster.
 
     Taps that weigh nothing are dropped; then either all taps in two dimensions, or passes of rows and columns. The
-    costs are those of OpenCV's AVX2 code in milliseconds of 720p: 0.18 per tap against 0.3 in a pass and 3 for each pair's
-    memory; above 11 taps it takes the Fourier transform, some 45 whatever the size.
+    costs are those of OpenCV's AVX2 code in milliseconds of 720p: 0.18 per tap against 0.3 in a pass and 3 for each
+    pair's memory; above 11 taps it takes the Fourier transform, some 45 whatever the size.
     """
     kernel = trim(kernel)
     size = kernel.shape[0]

@@ -1,7 +1,7 @@
 """Codecs as degradation, in memory: an RGB image goes through one still or one intra-coded video frame and comes back.
 
-A single frame can only be predicted from itself: the paper's prediction-oriented compression. Nothing is written to disk and
-no process is started.
+A single frame can only be predicted from itself: the paper's prediction-oriented compression. Nothing is written to
+disk and no process is started.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class CodecError(VsapisrError, RuntimeError):
 
 
 def still(image: np.ndarray, codec: str, quality: int, **options: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> the same through "JPEG" or "WEBP" at ``quality`` (0..100), with Pillow's further ``options``."""
+    """(H, W, 3) uint8 RGB -> the same through "JPEG" or "WEBP" at ``quality`` (0..100), with Pillow's further
+    ``options``.
+    """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, codec, quality=quality, **options)
     return np.asarray(Image.open(buffer).convert("RGB"))
@@ -78,7 +80,9 @@ def decode(packets: list[av.Packet], decoder: str) -> av.VideoFrame:
 
 
 def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str], *, full_range: bool = False) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``; short sides are extended on the way."""
+    """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``; short sides are extended on the
+    way.
+    """
     height, width = image.shape[:2]
     if min(height, width) < SHORTEST and not (height % 2 or width % 2):
         more = ((0, max(0, SHORTEST - height)), (0, max(0, SHORTEST - width)), (0, 0))
@@ -91,7 +95,8 @@ def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str]
 
 
 def mpeg_options(qscale: int) -> dict[str, str]:
-    """A fixed quantiser. FFmpeg's ``-qscale`` sets every frame's ``quality``, which PyAV does not offer: pin the rate control.
+    """A fixed quantiser. FFmpeg's ``-qscale`` sets every frame's ``quality``, which PyAV does not offer: pin the rate
+    control.
 
     ``i_qfactor`` would otherwise scale the bounds by 0.8 for intra pictures.
     """
@@ -127,7 +132,9 @@ def h265(image: np.ndarray, crf: int, preset: str = "medium") -> np.ndarray:
 
 
 def avif_options(quality: int, preset: int) -> dict[str, str]:
-    """libavif's quantiser for ``quality``; ``preset`` is SVT-AV1's (0 slow .. 13 fast), with its mode for still pictures."""
+    """libavif's quantiser for ``quality``; ``preset`` is SVT-AV1's (0 slow .. 13 fast), with its mode for still
+    pictures.
+    """
     quantiser = round((100 - quality) * 63 / 100)
     return {"crf": str(quantiser), "preset": str(preset), "svtav1-params": "avif=1:lp=1"}
 
@@ -140,7 +147,8 @@ def avif(image: np.ndarray, quality: int, preset: int = 10) -> np.ndarray:
 def compress(image: np.ndarray, name: str, quality: int, effort: int | str) -> np.ndarray:
     """(H, W, 3) uint8 RGB through the codec ``name`` of ``CODECS``.
 
-    ``quality`` is its quality, qscale or CRF; ``effort`` WebP's method, SVT-AV1's or x264's and x265's preset, unused by the rest.
+    ``quality`` is its quality, qscale or CRF; ``effort`` WebP's method, SVT-AV1's or x264's and x265's preset, unused
+    by the rest.
     """
     if name == "jpeg":
         return still(image, "JPEG", quality)

@@ -90,7 +90,9 @@ class ResizeConfig:
     weights: tuple[float, ...] = (0.2, 0.7, 0.1)
     """Of up, down and keep."""
     scale: Range = (0.1, 1.2)
-    """Smallest and largest factor: up is U(1, largest), down U(smallest, 1), of the current size (stage 2: of the target size)."""
+    """Smallest and largest factor: up is U(1, largest), down U(smallest, 1), of the current size (stage 2: of the
+    target size).
+    """
     interpolations: tuple[str, ...] = tuple(RESIZERS)
 
     def __post_init__(self) -> None:
@@ -147,13 +149,16 @@ class CodecConfig:
     jpeg_quality: Whole = (20, 95)
     webp_quality: Whole = (20, 95)
     webp_method: Whole = (0, 2)
-    """Encoder effort. The paper says 0 to 6 of the last step alone; 3 to 6 take two to six times as long as 2 and end within
-    0.2 dB of it, at the full size of this stage most of all time. 0 and 1 decide without rate and distortion, 2 and up with."""
+    """Encoder effort. The paper says 0 to 6 of the last step alone; 3 to 6 take two to six times as long as 2 and end
+    within 0.2 dB of it, at the full size of this stage most of all time. 0 and 1 decide without rate and distortion, 2
+    and up with.
+    """
     avif_quality: Whole = (20, 95)
     avif_speed: Whole = (0, 6)
     """Speed on libavif's scale."""
     avif_preset_offset: int = 5
-    """SVT-AV1's preset is the speed plus this. Its presets 0 to 4 take up to 200 times as long as preset 8 for 0.7 dB."""
+    """SVT-AV1's preset is the speed plus this. Its presets 0 to 4 take up to 200 times as long as preset 8 for 0.7 dB.
+    """
     qscale: Whole = (8, 31)
     """Fixed quantiser of MPEG-2 and MPEG-4."""
     h264_crf: Whole = (23, 38)

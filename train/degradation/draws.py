@@ -1,7 +1,8 @@
-"""All random choices for one image, made before anything is done to it: a plain record that can be printed, tested, replayed.
+"""All random choices for one image, made before anything is done to it: a plain record that can be printed, tested,
+replayed.
 
-``draw`` costs some 100 microseconds, so that distributions can be checked on thousands of draws, and the same record gives
-the same picture in any process: noise fields come from seeds in the record.
+``draw`` costs some 100 microseconds, so that distributions can be checked on thousands of draws, and the same record
+gives the same picture in any process: noise fields come from seeds in the record.
 """
 
 from __future__ import annotations
@@ -236,7 +237,9 @@ def _finish(plan: Plan, rng: np.random.Generator, config: DegradationConfig, tar
 
 
 def _shuffled(plan: Plan, rng: np.random.Generator, config: DegradationConfig, target: tuple[int, int]) -> None:
-    """BSRGAN's order: the resize to a quarter anywhere after the random one, everything else anywhere before the final codec."""
+    """BSRGAN's order: the resize to a quarter anywhere after the random one, everything else anywhere before the final
+    codec.
+    """
     one, two = config.stage1, config.stage2
     jobs = ["blur1", "blur2", "noise1", "noise2", "codec", "random", "quarter"]
     jobs = [jobs[n] for n in rng.permutation(len(jobs))]
@@ -256,7 +259,8 @@ def _shuffled(plan: Plan, rng: np.random.Generator, config: DegradationConfig, t
 
 
 def draw(rng: np.random.Generator, config: DegradationConfig, height: int, width: int) -> Draw:
-    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both."""
+    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both.
+    """
     plan, target = Plan(height, width), (height // 4, width // 4)
     if config.order == "shuffled":
         _shuffled(plan, rng, config, target)

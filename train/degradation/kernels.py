@@ -1,7 +1,7 @@
 """Blur kernels of BSRGAN and Real-ESRGAN: Gaussian, generalized Gaussian, plateau and circular low-pass (sinc).
 
-All are (size, size) float64 arrays of sum 1. ``size`` is odd, sigmas are standard deviations in pixels along the two axes of
-an ellipse turned by ``angle`` radians.
+All are (size, size) float64 arrays of sum 1. ``size`` is odd, sigmas are standard deviations in pixels along the two
+axes of an ellipse turned by ``angle`` radians.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def _radii(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sinc_kernel(size: int, cutoff: float) -> np.ndarray:
-    """Circular low-pass filter, cutoff J1(cutoff r) / (2 pi r): ringing as left by sharpening; ``cutoff`` in radians per pixel."""
+    """Circular low-pass filter, cutoff J1(cutoff r) / (2 pi r): ringing as left by sharpening; ``cutoff`` in radians
+    per pixel.
+    """
     radii, inverse = _radii(size)
     values = np.full(radii.shape, cutoff**2 / (4 * math.pi))
     values[1:] = cutoff * bessel_j1(cutoff * radii[1:]) / (2 * math.pi * radii[1:])

@@ -1,8 +1,8 @@
 """Gaussian and Poisson noise, coloured or grey, as in Real-ESRGAN, drawn by table.
 
-A random number of 16 bits picks a quantile of the normal distribution from a table: one look-up where a sampler needs tens
-of nanoseconds. Poisson counts come from a table of their own quantiles for each level. Work goes by strips of rows, which
-stay in the processor's cache.
+A random number of 16 bits picks a quantile of the normal distribution from a table: one look-up where a sampler needs
+tens of nanoseconds. Poisson counts come from a table of their own quantiles for each level. Work goes by strips of
+rows, which stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def normal_table() -> np.ndarray:
 
 @lru_cache(maxsize=9)
 def poisson_table(peak: int) -> np.ndarray:
-    """(256 * 2048,) float32: Poisson(level/255 * peak)/peak - level/255 at the middles of 2048 equal shares, level by level."""
+    """(256 * 2048,) float32: Poisson(level/255 * peak)/peak - level/255 at the middles of 2048 equal shares, level by
+    level.
+    """
     shares = (np.arange(STEPS) + 0.5) / STEPS
     counts = np.arange(int(peak + 8 * math.sqrt(peak) + 12))
     log_factorial = np.array([math.lgamma(n + 1) for n in counts])

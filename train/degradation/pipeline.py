@@ -72,7 +72,8 @@ def degrade(image: np.ndarray, config: DegradationConfig, *numbers: int) -> tupl
 
 @dataclass(frozen=True, kw_only=True)
 class LightConfig:
-    """A single round of degradations: what a good source on a small budget suffers. Ranges are (low, high), inclusive."""
+    """A single round of degradations: what a good source on a small budget suffers. Ranges are (low, high), inclusive.
+    """
 
     blur_probability: float = 0.5
     blur_sigma: tuple[float, float] = (0.2, 1.8)
@@ -88,7 +89,8 @@ class LightConfig:
 
 
 def quarter(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) -> (H/4, W/4, 3), by area averages or after an antialiasing blur by bilinear or bicubic interpolation."""
+    """(H, W, 3) -> (H/4, W/4, 3), by area averages or after an antialiasing blur by bilinear or bicubic interpolation.
+    """
     height, width = image.shape[0] // 4, image.shape[1] // 4
     name = rng.choice(list(RESIZERS))
     if name != "area":

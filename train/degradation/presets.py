@@ -24,7 +24,8 @@ NAMES = ("paper", "realesrgan", "bsrgan")
 
 
 def _realesrgan() -> DegradationConfig:
-    """High-order degradation: fixed places for the resizes, JPEG alone, a sinc filter at the end (Real-ESRGAN, 2021)."""
+    """High-order degradation: fixed places for the resizes, JPEG alone, a sinc filter at the end (Real-ESRGAN, 2021).
+    """
     jpeg = {"names": ("jpeg",), "weights": (1.0,), "jpeg_quality": (30, 95)}
     return DegradationConfig(
         preset="realesrgan",

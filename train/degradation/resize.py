@@ -23,8 +23,8 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
 def resize_matrix(before: int, after: int, interpolation: str) -> np.ndarray:
     """(after, before) float32: what ``resize`` does along one axis, taken from OpenCV itself.
 
-    Every one of them is linear and separable, so that two products with such matrices are the same picture on any device
-    (but for area averages when one axis grows and the other shrinks: OpenCV then treats both as growing).
+    Every one of them is linear and separable, so that two products with such matrices are the same picture on any
+    device (but for area averages when one axis grows and the other shrinks: OpenCV then treats both as growing).
     """
     identity = np.eye(before, dtype=np.float32)
     return resize(identity, after, before, interpolation)

@@ -98,7 +98,8 @@ def _is_whole(path: Path) -> bool:
 def run_degrade(config: DegradeConfig) -> DegradeReport:
     """Degrade every drawing of ``config.source``; unusable files are reported and do not end the run.
 
-    The result depends on drawings, configuration and seed, not on ``workers``; a run that was killed goes on where it was.
+    The result depends on drawings, configuration and seed, not on ``workers``; a run that was killed goes on where it
+    was.
     """
     out, report = Path(config.out), DegradeReport()
     todo = list(_targets(config))
