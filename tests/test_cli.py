@@ -181,7 +181,8 @@ def test_bad_files_are_reported_and_the_rest_goes_on(model, tmp_path):
     for name in ("first.png", "last.png"):
         Image.fromarray(ramp(8, 8)).save(tmp_path / name)
     out = tmp_path / "new" / "folder"
-    result = upscale(model, tmp_path / "first.png", *(tmp_path / name for name in bad), tmp_path / "last.png", "--output", out)
+    paths = [tmp_path / name for name in ("first.png", *bad, "last.png")]
+    result = upscale(model, *paths, "--output", out)
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
     for name, message in bad.items():
         assert f"vsapisr: {tmp_path / name}{message}" in result.stderr
@@ -210,7 +211,8 @@ def test_the_options_reach_the_network(model, tmp_path):
     Image.fromarray(rgb).save(tmp_path / "a.png")
     options = ("--tilesize", "24x16", "--overlap", "0", "--batch", "2", "--precision", "bf16")
     assert upscale(model, tmp_path / "a.png", *options).exit_code == 0
-    want = vsapisr.upscale_image(rgb, model=model, device="cpu", tilesize=(24, 16), overlap=0, precision="bf16", batch=2)
+    same = {"tilesize": (24, 16), "overlap": 0, "precision": "bf16", "batch": 2}
+    want = vsapisr.upscale_image(rgb, model=model, device="cpu", **same)
     assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], want)
 
 
@@ -230,7 +232,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch):
     with Meter(Console(file=stream), "MB", 4e6) as meter:
         for now[0] in (1.0, 10.0, 11.0):
             meter.update(now[0] * 1e5, label="[x]")
-    assert stream.getvalue() == "[x]: 1.0/4.0 MB, 0.1 MB/s, 30 s left\n"
+    assert stream.getvalue() == "[x]: 1.00/4.00 MB, 0.1 MB/s, 30 s left\n"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,8 @@ def test_wrong_options(options, message):
 def test_model_and_device_are_tried_before_any_image(tmp_path):
     result = call("upscale", "a.png", "--model", "apisr-grl-gan", "--device", "cpu")
     assert result.exit_code == 1
-    assert "vsapisr: model 'apisr-grl-gan' is not on this machine; get it with: vsapisr fetch apisr-grl-gan\n" == result.stderr
+    advice = "is not on this machine; get it with: vsapisr fetch apisr-grl-gan"
+    assert result.stderr == f"vsapisr: model 'apisr-grl-gan' {advice}\n"
     result = call("upscale", "a.png", "--device", "tpu")
     assert (result.exit_code, result.stderr) == (1, "vsapisr: device must be auto, cpu, cuda or cuda:N, got 'tpu'\n")
 
@@ -321,7 +324,8 @@ def test_fetch(monkeypatch, tmp_path):
     assert "not verified" not in call("fetch", "apisr-grl-gan", "--force").stdout
     monkeypatch.undo()
     result = call("fetch", "nothing")
-    assert (result.exit_code, result.stderr) == (1, "vsapisr: no published model is called 'nothing'; known are apisr-grl-gan\n")
+    assert result.exit_code == 1
+    assert result.stderr == "vsapisr: no published model is called 'nothing'; known are apisr-grl-gan\n"
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "PIL", "cv2"])
@@ -334,6 +338,7 @@ def test_without_the_extra(monkeypatch, capsys, missing):
 
 
 def test_help_needs_no_torch():
-    code = "import sys; sys.modules['torch'] = None; sys.argv = ['vsapisr', '--help']; from vsapisr.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(vsapisr.__file__).parents[1])
+    code = "import sys; sys.modules['torch'] = None; from vsapisr.cli import main; main()"
+    command = [sys.executable, "-c", code, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(vsapisr.__file__).parents[1])
     assert done.returncode == 0 and "upscale" in done.stdout, done.stderr

@@ -182,7 +182,7 @@ def test_encryption_is_not_given_up(monkeypatch):
             self.closed = True
 
     monkeypatch.setattr(published.urllib.request, "urlopen", lambda request, timeout: Answer())
-    with pytest.raises(FetchError, match="https://a/b leads to http://example.org/file, which is not encrypted; refused"):
+    with pytest.raises(FetchError, match="https://a/b leads to http://example.org/file, which is not encrypted"):
         published.connect("https://a/b")
 
 
@@ -197,9 +197,8 @@ def test_the_command(publish, cache, content):
     result = CliRunner().invoke(app, ["fetch", "small"])
     digest = hashlib.sha256(content).hexdigest()
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == (
-        f"small: free\nfetched: {cache / 'good.pth'}\nSHA-256 {digest}, not verified: no hash of the original is known\n"
-    )
+    lines = ["small: free", f"fetched: {cache / 'good.pth'}"]
+    assert result.stdout.splitlines() == [*lines, f"SHA-256 {digest}, not verified: no hash of the original is known"]
     assert "already here: " in CliRunner().invoke(app, ["fetch", "small"]).stdout
     url = publish("gone")
     result = CliRunner().invoke(app, ["fetch", "small"])
@@ -222,6 +221,7 @@ def test_the_cache_folder_follows_the_platform(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    for platform, folder in (("linux", ".cache/vsapisr"), ("darwin", "Library/Caches/vsapisr"), ("win32", "local/vsapisr/cache")):
+    folders = {"linux": ".cache/vsapisr", "darwin": "Library/Caches/vsapisr", "win32": "local/vsapisr/cache"}
+    for platform, folder in folders.items():
         monkeypatch.setattr(published.sys, "platform", platform)
         assert published.cache_folder() == tmp_path / folder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,14 +15,13 @@ from typer.core import TyperGroup
 from . import published
 from .config import UpscaleConfig
 from .errors import ArgumentError, VsapisrError
+from .filter import SCALE
 from .meter import Meter
-
-if TYPE_CHECKING:
-    from .images import Picture
+from .places import places, png, vacant
 
 
 class Group(TyperGroup):
-    """Turns the package's own errors into a line of text and an exit status; others are bugs and keep their traceback."""
+    """Turns the package's own errors into a line and an exit status; others are bugs and keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -64,7 +63,7 @@ def console() -> Console:
 
 
 def ready(config: UpscaleConfig) -> Any:
-    """The network, which stays loaded as long as somebody keeps it; errors of model and device come here, before any image."""
+    """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
     from .api import load_model
 
     return load_model(config.model, config.device, config.precision)
@@ -72,9 +71,15 @@ def ready(config: UpscaleConfig) -> Any:
 
 @app.command()
 def upscale(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")],
-    output: Annotated[Path | None, typer.Option(metavar="FILE|FOLDER", help="Where to write; else NAME_4x.png beside NAME. "
-                                                                          "Several images need a folder.")] = None,
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="Where to write; else NAME_4x.png beside NAME. Several images need a folder."
+        ),
+    ] = None,
     force: Force = False,
     model: Model = DEFAULT.model,
     tilesize: Tilesize = "0",
@@ -85,7 +90,8 @@ def upscale(
 ) -> None:
     """Enlarge images four times and write them as PNG.
 
-    Alpha channels are enlarged by Lanczos. A file that cannot be read is reported, the others go on, and the exit status is 1.
+    Alpha channels are enlarged by Lanczos. A file that cannot be read is reported, the others go on, and the exit
+    status is 1.
     """
     config = settings(model, tilesize, overlap, device, precision, batch)
     targets = places(inputs, output)
@@ -93,14 +99,14 @@ def upscale(
         from . import images
 
         network = ready(config)  # kept, so that it is not loaded again for every image
-    sizes = [width * height for width, height in map(images.size, inputs)]
+    sizes = [SCALE**2 * width * height for width, height in map(images.size, inputs)]  # of the results
     done, failed = 0, 0
-    with Meter(console(), "MP in", sum(sizes) or None) as meter:
-        for n, (path, target, pixels) in enumerate(zip(inputs, targets, sizes), 1):
+    with Meter(console(), "MP", sum(sizes) or None) as meter:
+        for n, (path, target, pixels) in enumerate(zip(inputs, targets, sizes, strict=True), 1):
             meter.update(done, label=f"{n}/{len(inputs)} {path.name}")
             try:
                 vacant(target, path, force, targets[: n - 1])
-                line = one(path, target, config, lambda share: meter.update(done + share * pixels))
+                line = one(path, target, config, partial(forward, meter, done, pixels))
             except (VsapisrError, MemoryError) as error:
                 failed += 1
                 meter.say(f"vsapisr: {error or f'{path}: not enough memory'}")
@@ -111,6 +117,11 @@ def upscale(
     del network
     if failed:
         raise typer.Exit(1)
+
+
+def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
+    """``share`` of an image of ``pixels`` is done, besides what was ``done`` before it."""
+    meter.update(done + share * pixels)
 
 
 def one(path: Path, target: Path, config: UpscaleConfig, told: Any) -> str:
@@ -124,52 +135,6 @@ def one(path: Path, target: Path, config: UpscaleConfig, told: Any) -> str:
     part = f" (the first of {source.frames} frames)" if source.frames > 1 else ""
     (h, w), (height, width) = source.rgb.shape[:2], result.rgb.shape[:2]
     return f"{path}{part} -> {target}, {w}x{h} -> {width}x{height}, {time.monotonic() - start:.1f} s"
-
-
-def places(inputs: list[Path], output: Path | None) -> list[Path]:
-    """Where the result of each goes; makes the folder that it goes to.
-
-    Raises:
-        ArgumentError: ``output`` does not fit.
-    """
-    if output is None:
-        return [path.with_name(f"{path.stem}_4x.png") for path in inputs]
-    if not output.is_dir():
-        if len(inputs) == 1 and output.suffix:
-            return [png(output)]
-        if output.exists() or output.suffix.lower() == ".png":
-            raise ArgumentError(f"output must be a folder for {len(inputs)} images, got {output}")
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArgumentError(f"output {output} cannot be made ({error.strerror})") from None
-    return [output / f"{path.stem}_4x.png" for path in inputs]
-
-
-def png(path: Path) -> Path:
-    """``path``, if it is one of a PNG in a folder that is there."""
-    if path.suffix.lower() != ".png":
-        raise ArgumentError(f"output must end in .png, which is what is written, got {path}")
-    if path.is_dir():
-        raise ArgumentError(f"output must be a file, {path} is a folder")
-    if not path.parent.is_dir():
-        raise ArgumentError(f"the folder of output {path} does not exist")
-    return path
-
-
-def vacant(target: Path, source: Path, force: bool, taken: Iterable[Path] = ()) -> None:
-    """Nothing is lost by writing ``target``.
-
-    Raises:
-        VsapisrError: something would be.
-    """
-    if target in taken:
-        raise VsapisrError(f"{source} would be written to {target}, as an image before it; give them another --output")
-    if target.exists():
-        if source.exists() and target.samefile(source):
-            raise VsapisrError(f"{target} is the image itself; give another --output")
-        if not force:
-            raise VsapisrError(f"{target} is there already; --force replaces it")
 
 
 @app.command()
@@ -199,14 +164,15 @@ def compare(
         if box and (box[0] + box[2] > width or box[1] + box[3] > height):
             raise ArgumentError(f"crop {crop} reaches beyond the image of {width}x{height}")
         network = ready(config)
-    with Meter(console(), "MP in", width * height) as meter:
+    pixels = SCALE**2 * width * height
+    with Meter(console(), "MP", pixels) as meter:
         meter.update(0, label=input.name)
-        result: Picture = images.upscaled(source, config, lambda share: meter.update(share * width * height))
+        result = images.upscaled(source, config, partial(forward, meter, 0, pixels))
     del network
     sheet = comparison(images.opaque(source), images.opaque(result), f"vsapisr, model {Path(model).stem}", crop=box)
     with images.finished(output) as part:
         sheet.save(part)
-    typer.echo(f"{output}: {input}, {width}x{height} -> {width * 4}x{height * 4}")
+    typer.echo(f"{output}: {input}, {width}x{height} -> {width * SCALE}x{height * SCALE}")
 
 
 def numbers(crop: str) -> tuple[int, int, int, int]:
@@ -223,7 +189,9 @@ def numbers(crop: str) -> tuple[int, int, int, int]:
 
 @app.command()
 def info(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A name or a path, to see what it holds.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A name or a path, to see what it holds.")
+    ] = None,
 ) -> None:
     """Versions, devices, models and the plugin, or what is in a MODEL."""
     with console().status("looking"):

@@ -204,7 +204,8 @@ def write(picture: Picture, path: Path) -> None:
         samples = np.concatenate([samples, picture.alpha[..., None]], axis=2)
     with finished(path) as part:
         if samples.dtype == np.uint8:
-            Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(part, icc_profile=picture.profile)
+            image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+            image.save(part, icc_profile=picture.profile)
         else:
             part.write_bytes(deep_png(samples, picture.profile))
 

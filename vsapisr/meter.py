@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 EVERY = 10.0  # seconds between two lines where there is no terminal
+WINDOW = 600.0  # seconds that the rate is taken over; a tile can take a minute on a CPU
 MEGA = 1e6
 
 
@@ -25,20 +26,23 @@ class Rate(ProgressColumn):
 
 
 def amounts(done: float, total: float | None, speed: float | None, unit: str) -> str:
-    """``1.2/4.0 MB, 0.3 MB/s``."""
-    text = f"{done / MEGA:.1f}" + (f"/{total / MEGA:.1f}" if total else "") + f" {unit}"
+    """``1.20/4.00 MB, 0.3 MB/s``."""
+    text = f"{done / MEGA:.2f}" + (f"/{total / MEGA:.2f}" if total else "") + f" {unit}"
     return text + (f", {speed / MEGA:.3g} {unit}/s" if speed else "")
 
 
 class Meter:
-    """A bar on a terminal; elsewhere a line every ten seconds. ``with Meter(console, "MB") as meter: meter.update(...)``."""
+    """A bar on a terminal, elsewhere a line every ten seconds: ``with Meter(console, "MB") as meter: ...``."""
 
     def __init__(self, console: Console, unit: str, total: float | None = None):
         self.console, self.unit, self.total = console, unit, total
         self.label = ""
         self.start = self.shown = time.monotonic()
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), Rate(unit), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal,
+            speed_estimate_period=WINDOW,
+        )
         self.task = self.bar.add_task("", total=total)
 
     def __enter__(self) -> Meter:

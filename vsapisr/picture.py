@@ -1,4 +1,4 @@
-"""A labelled picture of the source enlarged by Lanczos beside the result, whole and in detail. Needs OpenCV and Pillow."""
+"""A labelled picture of source, enlarged by Lanczos, and result, whole and in detail. Needs OpenCV and Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published weights by name: fetched on request alone, into a cache folder of the user's. Nothing else here uses a network.
+"""Published weights by name: fetched on request alone, into the user's cache folder. Nothing else uses a network.
 
 The files are not part of this project and come under their own terms, which :attr:`Published.licence` names.
 """
