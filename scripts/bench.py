@@ -1,4 +1,4 @@
-"""Benchmarks: ``python -m scripts.bench SECTION``, from the root of a checkout. Prints tables, writes JSON with ``--json``."""
+"""Benchmarks: ``python -m scripts.bench SECTION``, from the root of a checkout. Tables, and JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     sections = parser.add_subparsers(dest="section", required=True, metavar="SECTION")
     for name, words in SECTIONS.items():
         section = sections.add_parser(name, help=words, description=words)
-        section.add_argument("--threads", type=int, default=None, help="of the CPU for torch (its own choice unless given)")
+        section.add_argument("--threads", type=int, help="of the CPU for torch (its own choice by default)")
         section.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
         import_module(f"scripts.benchmarks.{name}").add_arguments(section)
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""RRDB, the convolutional network people use instead of GRL, for comparing speed. Random weights: it upscales nothing well.
+"""RRDB, the convolutional network people use instead of GRL, for comparing speed. With random weights only.
 
 Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks" (ECCV workshops 2018), section 3.1:
 residual-in-residual dense blocks without batch normalisation; here with 6 blocks, the size APISR recommends for speed.
@@ -49,7 +49,8 @@ class RRDB(nn.Module):
     def __init__(self, blocks: int = 6, features: int = 64, growth: int = 32):
         super().__init__()
         self.first = conv3x3(3, features)
-        self.trunk = nn.Sequential(*(ResidualInResidual(features, growth) for _ in range(blocks)), conv3x3(features, features))
+        residuals = (ResidualInResidual(features, growth) for _ in range(blocks))
+        self.trunk = nn.Sequential(*residuals, conv3x3(features, features))
         self.up = nn.ModuleList(conv3x3(features, features) for _ in range(2))
         self.hr, self.last = conv3x3(features, features), conv3x3(features, 3)
 

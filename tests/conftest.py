@@ -1,4 +1,4 @@
-"""Folders with material that is not part of the project; tests that need them skip with a reason when they are absent."""
+"""Folders of material outside the project; tests that need them skip with a reason when they are absent."""
 
 from __future__ import annotations
 

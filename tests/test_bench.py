@@ -18,7 +18,8 @@ from vsapisr.networks.grl import GRL, GRLConfig
 def test_grl_flops_by_hand() -> None:
     block = 24_576 + 1_024 + 8_192 + 2 * 2_048 + 8_192 + 32_768  # qkv, anchors, window, two stripe steps, proj, mlp
     conv = 2 * 9 * 64 * 64
-    assert sum(grl_flops().values()) == 3_456 + 16 * block + 5 * conv + (1 + 4 + 16 + 16) * conv + 16 * 3_456 == 4_416_896
+    total = 3_456 + 16 * block + 5 * conv + (1 + 4 + 16 + 16) * conv + 16 * 3_456
+    assert sum(grl_flops().values()) == total == 4_416_896
     saved = sum(grl_flops().values()) - sum(grl_flops(folded=True).values())
     assert saved == pytest.approx(20 * conv * 5 / 9)
 
@@ -64,7 +65,8 @@ def test_peak_memory_of_a_fresh_process() -> None:
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "figures.json"
     threads = torch.get_num_threads()
-    bench.main(["network", "--sizes", "16x8", "--gpu-sizes", "16x8", "--runs", "1", "--no-memory", "--json", str(target)])
+    sizes = ["--sizes", "16x8", "--gpu-sizes", "16x8"]
+    bench.main(["network", *sizes, "--runs", "1", "--no-memory", "--json", str(target)])
     torch.set_num_threads(threads)
     figures = json.loads(target.read_text())
     assert [row["form"] for row in figures["network"]["cpu"]] == ["eager fp32 NCHW", "inference fp32"]

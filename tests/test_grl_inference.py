@@ -100,7 +100,8 @@ def test_published_numbers(fixtures_dir) -> None:
     net.load_state_dict(published, strict=False)
     expected = torch.load(fixtures_dir / "grl_tiny2_expected.pt", weights_only=True)
     with torch.inference_mode():
-        torch.testing.assert_close(GRLInference(net)(expected["inputs"]["37x53"]), expected["outputs"]["37x53"], atol=2e-4, rtol=0)
+        got = GRLInference(net)(expected["inputs"]["37x53"])
+        torch.testing.assert_close(got, expected["outputs"]["37x53"], atol=2e-4, rtol=0)
         x = expected["inputs"]["37x53"][..., :14, :13]  # low precision is slow on a processor without it
         for dtype in (torch.bfloat16, torch.float16):
             torch.testing.assert_close(GRLInference(net, dtype)(x).float(), net(x), atol=0.01, rtol=0)
@@ -111,7 +112,8 @@ def test_bit_identical_in_every_position_and_company(full: tuple[GRL, GRLInferen
     one, other = image(1, 3, 40, 56), image(2, 3, 40, 56)
     with torch.inference_mode():
         alone = fast(one)
-        for batch, position in (((one, other), 0), ((other, one), 2), ((other[:1], one, other[1:]), 1), ((one, one), 1)):
+        companies = (((one, other), 0), ((other, one), 2), ((other[:1], one, other[1:]), 1), ((one, one), 1))
+        for batch, position in companies:
             assert torch.equal(fast(torch.cat(batch))[position : position + 1], alone)
 
 

@@ -36,7 +36,8 @@ def machine() -> dict[str, object]:
     processor = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+            names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            processor = next(names, processor)
     except OSError:
         pass
     return {
@@ -54,7 +55,7 @@ def machine() -> dict[str, object]:
 def alternating(
     forms: dict[str, Callable[[], object]], runs: int, clock: Callable[[Callable], float], label: str = ""
 ) -> dict[str, list[float]]:
-    """Seconds of each form, run in turn so that what else the machine does meets all alike; one run of each goes unmeasured."""
+    """Seconds of each form, run in turn so that other load meets all alike; the first run of each goes unmeasured."""
     for run in forms.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
@@ -95,7 +96,7 @@ def _peak(queue, make: Callable[[], Callable[[], object]], threads: int) -> None
 
 
 def peak_memory(make: Callable[[], Callable[[], object]]) -> int | None:
-    """Bytes that the first call of what ``make`` returns adds to a fresh process's peak; None where the system cannot say.
+    """Bytes that the first call of what ``make`` returns adds to a fresh process's peak; None if the system cannot say.
 
     ``make`` must be picklable.
     """
@@ -111,4 +112,5 @@ def table(headers: list[str], rows: list[list[str]]) -> str:
     """Markdown, columns aligned."""
     widths = [max(len(str(row[i])) for row in [headers, *rows]) for i in range(len(headers))]
     lines = [headers, ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
+    padded = [[str(cell).ljust(width) for cell, width in zip(line, widths)] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in padded)

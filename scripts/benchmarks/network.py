@@ -71,17 +71,17 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
     except ValueError:
         sizes = []
     if not sizes or any(len(size) != 2 or min(size) < 1 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r}: sizes are WIDTHxHEIGHT, with commas between them, such as 256x256,480x270")
+        raise argparse.ArgumentTypeError(f"{text!r}: sizes are WIDTHxHEIGHT with commas between, as in 256x256,480x270")
     return sizes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sizes", type=parse_sizes, default=parse_sizes("256x256,480x270"), help="of the input: 256x256,480x270")
-    parser.add_argument("--gpu-sizes", type=parse_sizes, default=parse_sizes("256x256,854x480,1280x720,1920x1080"))
+    parser.add_argument("--sizes", type=parse_sizes, default="256x256,480x270", help="of the input (default: %(default)s)")
+    parser.add_argument("--gpu-sizes", type=parse_sizes, default="256x256,854x480,1280x720,1920x1080")
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each form")
     parser.add_argument("--compile", action="store_true", help="also torch.compile of both forms; takes minutes")
     parser.add_argument("--bf16", action="store_true", help="also bfloat16, for processors that have it")
-    parser.add_argument("--no-memory", action="store_true", help="leave out peak memory (one more process and run per form)")
+    parser.add_argument("--no-memory", action="store_true", help="leave out peak memory (one more process per form)")
     parser.add_argument("--skip-cpu", action="store_true", help="only the GPU part")
 
 

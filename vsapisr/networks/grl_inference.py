@@ -6,8 +6,8 @@ What is different from :mod:`vsapisr.networks.grl`:
   partitioned per branch. A shifted block fetches its windows by rows of half a window through one index per image size.
 - Position biases are constants. Only the last row and column of shifted windows are masked: windows are fetched in four
   classes (inside, right edge, bottom edge, corner), each with one constant bias that has the mask in it.
-- Logit scales are merged into the normalisation of queries and keys; softmax ignores a constant per query, so biases are
-  stored with their largest value at 0, where half precision is finest.
+- Logit scales are merged into the normalisation of queries and keys; softmax ignores a constant per query, so biases
+  are stored with their largest value at 0, where half precision is finest.
 - On the CPU the work goes in pieces whose activations stay in the processor's cache, one image at a time: what an image
   gives does not depend on its place in the batch.
 """
@@ -26,13 +26,14 @@ from vsapisr.errors import ArgumentError
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
 from vsapisr.networks.grl_tail import Tail
 
-CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body, for each thread; about eight are alive at a time
+CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body with one thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch
 
 
 def cpu_chunk() -> int:
-    """Bytes of one activation of a piece of the body: with more threads larger pieces, so that each has the same to do."""
-    return CPU_CHUNK_BYTES * torch.get_num_threads()
+    """Bytes of one activation of a piece of the body."""
+    threads = torch.get_num_threads()
+    return CPU_CHUNK_BYTES * (1 if threads == 1 else 2 * threads)  # threads wait for each other: fewer, larger pieces
 
 
 class ShiftPlan(NamedTuple):
@@ -129,7 +130,7 @@ class InferenceAttention(nn.Module):
         return out.transpose(1, 2).flatten(2)
 
     def shifted_windows(self, x: Tensor, plan: ShiftPlan, chunk: int) -> Tensor:
-        """The window branch of a whole shifted block: (N, T, C) -> half rows (N * 2 * window, C / 4 * window) as fetched."""
+        """The window branch of a shifted block: (N, T, C) -> half rows (N * 2 * window, C / 4 * window) as fetched."""
         source = x.view(-1, self.window // 2 * x.shape[-1])
         per_window, done, outputs = 2 * self.window, 0, []
         for position, count in zip(self.window_position, plan.counts):
@@ -170,8 +171,8 @@ class InferenceBlock(nn.Module):
 class GRLInference(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) like :class:`~vsapisr.networks.grl.GRL`, for inference only.
 
-    In fp32 within 1e-4 of GRL. The result has the network's own dtype, whatever the input's is. The module holds its own
-    constants: later changes of the GRL it was made from do not reach it. Raises ArgumentError for a window of odd side.
+    In fp32 within 1e-4 of GRL. The result has the network's own dtype, whatever the input's is. The module holds its
+    own constants: later changes of the GRL it was made from do not reach it. Raises ArgumentError for a window of odd side.
     """
 
     scale = 4
@@ -200,7 +201,7 @@ class GRLInference(nn.Module):
         return image.view(b, h // side, side, w // side, side, c).transpose(2, 3)
 
     def conv_windows(self, conv: nn.Conv2d, x: Tensor, target: Tensor) -> None:
-        """Add the convolution of ``x`` to ``target``, both (B, rows, columns, window, window, C), in bands of windows."""
+        """Add the convolution of ``x`` to ``target``, both (B, rows, columns, window, window, C), in bands."""
         b, rows, columns, side, _, c = x.shape
         band = rows if x.is_cuda else max(1, cpu_chunk() // (x[0, 0].numel() * x.element_size()))
         for top in range(0, rows, band):

@@ -17,7 +17,7 @@ def folded_weight(weight: Tensor) -> Tensor:
     """Weight of a 2x2 convolution that does nearest x2 and then a 3x3 convolution: (O, I, 3, 3) -> (4 * O, I, 2, 2).
 
     Of the two output pixels an input pixel becomes, the first sees its left neighbour through tap 0 and itself through
-    taps 1 and 2; the second itself through 0 and 1 and its right neighbour through 2. Phases are ordered by row, column.
+    taps 1 and 2; the second itself through 0 and 1 and its right neighbour through 2. Phases go by row, column.
     """
     first, second = weight.new_tensor([[1, 0, 0], [0, 1, 1]]), weight.new_tensor([[1, 1, 0], [0, 0, 1]])
     phases = torch.stack((first, second))  # (phase, small tap, tap)
@@ -25,7 +25,9 @@ def folded_weight(weight: Tensor) -> Tensor:
     return out.reshape(-1, weight.shape[1], 2, 2)
 
 
-def in_strips(strips: Iterable[tuple[Tensor, bool]], layer: Callable[[Tensor], Tensor]) -> Iterator[tuple[Tensor, bool]]:
+def in_strips(
+    strips: Iterable[tuple[Tensor, bool]], layer: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[Tensor, bool]]:
     """Run ``layer``, which uses up one row above and one below, over an image that comes in strips of rows.
 
     ``strips`` yields (B, C, rows, W) and whether it is the last; so does this. Rows beyond the image are 0.
