@@ -76,7 +76,7 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sizes", type=parse_sizes, default="256x256,480x270", help="of the input (default: %(default)s)")
+    parser.add_argument("--sizes", type=parse_sizes, default="256x256,480x270", help="of the input (%(default)s)")
     parser.add_argument("--gpu-sizes", type=parse_sizes, default="256x256,854x480,1280x720,1920x1080")
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each form")
     parser.add_argument("--compile", action="store_true", help="also torch.compile of both forms; takes minutes")

@@ -172,7 +172,7 @@ class GRLInference(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) like :class:`~vsapisr.networks.grl.GRL`, for inference only.
 
     In fp32 within 1e-4 of GRL. The result has the network's own dtype, whatever the input's is. The module holds its
-    own constants: later changes of the GRL it was made from do not reach it. Raises ArgumentError for a window of odd side.
+    own constants: later changes of that GRL do not reach it. Raises ArgumentError for a window of odd side.
     """
 
     scale = 4
