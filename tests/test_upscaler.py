@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.cel import Painter
 from vsapisr import upscale_image
 from vsapisr.colour import RGB, Colour, Format
 from vsapisr.config import UpscaleConfig
@@ -164,3 +165,13 @@ def test_images_of_any_type(network, image, kind):
 def test_what_is_no_image(bad, message):
     with pytest.raises(ArgumentError, match=message):
         upscale_image(bad)
+
+
+def test_tiles_of_the_shipped_network_show_no_seam():
+    """The bar of docs/tiling.md: at most one level anywhere and 55 dB, with the cuts at exactly the default overlap."""
+    frame = Painter(180).frame("talk", 12)[50:130, 120:200]
+    whole = upscale_image(frame, device="cpu", tilesize=80, overlap=0).astype(int)
+    tiled = upscale_image(frame, device="cpu", tilesize=56)
+    difference = np.abs(whole - tiled)
+    assert difference.max() <= 1
+    assert np.mean(difference**2) <= 255**2 / 10**5.5
