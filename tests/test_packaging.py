@@ -33,8 +33,11 @@ pytestmark = [
 ]
 
 
-def run(*command, **kwargs) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, **kwargs)
+def run(*command, cwd=None, env=None) -> str:
+    # A PYTHONPATH that leads to the checkout would make pip believe that vsapisr is there already.
+    env = {name: value for name, value in (env or os.environ).items() if name != "PYTHONPATH"}
+    command = [str(part) for part in command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, env=env)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
     return done.stdout
 
