@@ -109,7 +109,7 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
     device = pick_device(options.device)
     own = options.path is None
     source = (
-        own_clip(options.output, options.height or (180 if device == "cpu" else 360), options.shot)
+        own_clip(options.output, options.height or 360, options.shot)
         if own
         else options.path
     )
@@ -194,7 +194,7 @@ def parse(argv: list[str] | None) -> Options:
         type=int,
         dest="height",
         metavar="ROWS",
-        help="height of the made-up clip (default 360; 180 on a CPU)",
+        help="height of the made-up clip (default 360)",
     )
     parser.add_argument("--shot", default="mixed", help="part of the made-up clip: talk, slide, pan, title or mixed")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
