@@ -10,6 +10,9 @@ from pathlib import Path
 
 SECTIONS = {
     "network": "the network alone, eager against inference form, CPU and GPU",
+    "lines": "line enhancement of a 720p frame, against a flood fill in plain Python",
+    "degradation": "degrading in memory against child processes and temporary files",
+    "dataset": "patches per second per worker, share of time of each part",
 }
 """Name and what it measures. Each is a module of :mod:`scripts.benchmarks` with ``add_arguments(parser)`` and
 ``run(options) -> dict``, imported only when asked for."""
