@@ -14,12 +14,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-import psutil
 import torch
 from torch import Tensor
 
 from .colour import Colour, Format, from_rgb, to_rgb
 from .errors import DeviceError
+from .memory import Trimmer
 from .networks.grl import pad_to_window
 from .tiles import Tile, padded
 
@@ -142,6 +142,7 @@ class Worker:
             return batch
 
     def run(self) -> None:
+        trim = Trimmer()
         while batch := self.take():
             try:
                 results = batch[0].engine.compute(batch)
@@ -156,6 +157,7 @@ class Worker:
                 for job, result in zip(batch, results):
                     job.result.set_result(result)
             batch = results = None  # do not hold tiles while waiting
+            trim()
 
     @staticmethod
     def fail(batch: list[Job], error: BaseException) -> None:
@@ -209,8 +211,3 @@ class Engine:
         margin = (y.keep_start - y.start, y.stop - y.keep_stop, x.keep_start - x.start, x.stop - x.keep_stop)
         planes = from_rgb(enlarged, job.target, job.target_colour, tuple(side * SCALE for side in margin))
         return [plane.cpu() for plane in planes]
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can be taken now: of the device, or of the machine's memory."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available

@@ -12,9 +12,10 @@ from torch import Tensor
 from . import tiles
 from .colour import Colour, Format
 from .config import UpscaleConfig
-from .engine import SCALE, Engine, Job, OutOfMemory, choose_device, choose_precision, free_memory
+from .engine import SCALE, Engine, Job, OutOfMemory, choose_device, choose_precision
 from .errors import DeviceError
 from .frame import read_tile, write_tile
+from .memory import free_memory
 from .networks import forms
 from .tiles import Tile
 
