@@ -368,7 +368,7 @@ def test_reduction_is_antialiased():
 
 
 def test_pseudo_gt_is_made_beside_gt_from_the_same_picture(tmp_path):
-    lines = pytest.importorskip("train.lines")
+    from train import lines
     source = tmp_path / "s"
     source.mkdir()
     Image.fromarray(drawing(3, 160, 96)).save(source / "one.png")
