@@ -213,6 +213,31 @@ class Stage2Config:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EasyCodecConfig(FinalCodecConfig):
+    """The codec of easy images: good sources, mostly H.264."""
+
+    names: tuple[str, ...] = ("jpeg", "webp", "h264", "h265")
+    weights: tuple[float, ...] = (0.1, 0.1, 0.6, 0.2)
+    jpeg_quality: Whole = (60, 98)
+    webp_quality: Whole = (60, 98)
+    h264_crf: Whole = (15, 30)
+    h265_crf: Whole = (18, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EasyConfig:
+    """Images that suffer nothing but the resize to a quarter and one codec: what most who encode start from. Not in the paper,
+    whose every image goes through both stages.
+    """
+
+    probability: float = 0.0
+    codec: EasyCodecConfig = field(default_factory=EasyCodecConfig)
+
+    def __post_init__(self) -> None:
+        _check_share(self, "probability")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DegradationConfig:
     """The two-stage model from a drawing of H x W to what a viewer gets, H/4 x W/4."""
 
@@ -222,6 +247,7 @@ class DegradationConfig:
     """"stages": stage 1, then stage 2. "shuffled": the steps of both in random order (BSRGAN), the final codec last."""
     stage1: Stage1Config = field(default_factory=Stage1Config)
     stage2: Stage2Config = field(default_factory=Stage2Config)
+    easy: EasyConfig = field(default_factory=EasyConfig)
     final_interpolations: tuple[str, ...] = tuple(RESIZERS)
     """Of the resize to a quarter."""
     final_sinc_probability: float = 0.0

@@ -262,7 +262,10 @@ def draw(rng: np.random.Generator, config: DegradationConfig, height: int, width
     """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both.
     """
     plan, target = Plan(height, width), (height // 4, width // 4)
-    if config.order == "shuffled":
+    if config.easy.probability and rng.random() < config.easy.probability:
+        plan.resize(*target, pick(rng, config.final_interpolations))
+        plan.add(draw_codec(rng, config.easy.codec))
+    elif config.order == "shuffled":
         _shuffled(plan, rng, config, target)
     else:
         _stage(plan, rng, config.stage1, None)
