@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
 
@@ -20,10 +20,9 @@ from .degradation.draws import Draw, draw, generator
 from .degradation.pipeline import apply
 from .images import list_images, read_image
 from .progress import Progress
+from .sheets import labelled
 
 __all__ = ["PreviewConfig", "PreviewReport", "degradation_sheet", "lines_sheet", "run_preview"]
-
-BACKGROUND, INK = (250, 250, 250), (20, 20, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +61,6 @@ class PreviewReport:
 
     def __str__(self) -> str:
         return "\n".join([f"wrote    {path}" for path in self.written] + [f"refused  {r}" for r in self.refused.values()])
-
-
-def labelled(images: list[np.ndarray], texts: list[list[str]], columns: int) -> Image.Image:
-    """(H, W, 3) uint8 of one size in a grid, lines of text under each."""
-    font, line, gap = ImageFont.load_default(13), 16, 8
-    height, width = images[0].shape[:2]
-    below = line * max(map(len, texts)) + gap
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + below + gap) + gap), BACKGROUND)
-    pen = ImageDraw.Draw(sheet)
-    for number, (image, text) in enumerate(zip(images, texts, strict=True)):
-        x, y = gap + number % columns * (width + gap), gap + number // columns * (height + below + gap)
-        sheet.paste(Image.fromarray(image), (x, y))
-        for place, words in enumerate(text):
-            while words and font.getlength(words) > width:
-                words = words[:-1]
-            pen.text((x, y + height + 3 + place * line), words, INK, font)
-    return sheet
 
 
 def lines_sheet(image: np.ndarray, gamma: float, base: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -55,7 +56,18 @@ class Progress:
             text += f", {clock((self.total - self.done) / rate)} left"
         if note:
             text += f"  {note}"
-        self.stream.write(f"\r{text[:150]:<150}" if self.stream.isatty() else text + "\n")
+        if self.stream.isatty():
+            width = min(150, shutil.get_terminal_size().columns - 1)  # a wrapped line could not be written over
+            text = f"\r{text[:width]:<{width}}"
+        else:
+            text += "\n"
+        self.stream.write(text)
+        self.stream.flush()
+
+    def say(self, text: str) -> None:
+        """A line that stays, above what is written over."""
+        width = min(150, shutil.get_terminal_size().columns - 1)
+        self.stream.write(f"\r{text:<{width}}\n" if self.stream.isatty() else text + "\n")
         self.stream.flush()
 
     def __enter__(self) -> Progress:
