@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from vsapisr.errors import ArgumentError
 
+from .checks import check as check  # for the steps' configurations
 from .degradation.pipeline import LightConfig
 
 T = TypeVar("T")
@@ -107,12 +108,6 @@ def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
         return kind(**arguments)
     except ArgumentError as error:
         raise ArgumentError(f"{where}{error}") from None
-
-
-def check(condition: bool, key: str, value: Any, accepted: str) -> None:
-    """For ``__post_init__``: unless ``condition``, ``ArgumentError`` with the key, its value and what is accepted."""
-    if not condition:
-        raise ArgumentError(f"{key}: {value!r} is not accepted; accepted: {accepted}")
 
 
 def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | None = None) -> T:

@@ -39,8 +39,12 @@ class Published:
     file: str
     """Its name in the cache folder."""
     sha256: str | None
-    """None: nobody has told us a hash to hold it against."""
+    """In hexadecimal, or its first digits, as PyTorch has them in names of files; None: nobody has told us one."""
     licence: str
+
+    def is_right(self, found: str) -> bool:
+        """Can ``found`` be the file's SHA-256?"""
+        return self.sha256 is None or found.startswith(self.sha256)
 
 
 PUBLISHED: Mapping[str, Published] = MappingProxyType({
@@ -98,13 +102,20 @@ def fetch(name: str, told: Told = lambda done, total: None, again: bool = False)
     """
     if name not in PUBLISHED:
         raise FetchError(f"no published model is called {name!r}; known are {', '.join(PUBLISHED)}")
-    model = PUBLISHED[name]
-    path = cache_folder() / model.file
+    return obtain(PUBLISHED[name], cache_folder() / PUBLISHED[name].file, told, again)
+
+
+def obtain(model: Published, path: Path, told: Told = lambda done, total: None, again: bool = False) -> Fetched:
+    """:func:`fetch` to any place: ``path`` is there afterwards, and is the model.
+
+    Raises:
+        FetchError: no network, an answer that is not the file, or nowhere to write it.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.is_file() and not again:
             found = hash_of(path)
-            if model.sha256 in (None, found):
+            if model.is_right(found):
                 return Fetched(path=path, sha256=found, verified=model.sha256 is not None, fresh=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         found = download(model.url, part, told)
@@ -171,7 +182,7 @@ def receive(answer: http.client.HTTPResponse, url: str, done: int) -> bytes:
 
 def check(model: Published, path: Path, found: str) -> None:
     """Is ``path``, whose SHA-256 is ``found``, the model?"""
-    if model.sha256 is not None and found != model.sha256:
+    if not model.is_right(found):
         raise FetchError(f"{model.url} is not what it should be: its SHA-256 is {found}, expected is {model.sha256}")
     with open(path, "rb") as file:
         start = file.read(2)

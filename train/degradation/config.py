@@ -8,6 +8,7 @@ from typing import Any
 
 from vsapisr.errors import ArgumentError
 
+from ..checks import check as _check
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
 from .resize import RESIZERS

@@ -1,0 +1,19 @@
+"""Distance of two pictures, pixel by pixel."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+__all__ = ["l1"]
+
+
+def l1(a: Tensor, b: Tensor) -> Tensor:
+    """Mean absolute difference of two tensors of one shape, as a scalar in fp32 whatever theirs (a mean over a million
+    values has no digits left in half precision).
+
+    Raises:
+        ValueError: the shapes differ; broadcasting would hide it.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"the shapes differ: {tuple(a.shape)} and {tuple(b.shape)}")
+    return (a.float() - b.float()).abs().mean()
