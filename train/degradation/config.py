@@ -6,8 +6,6 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from vsapisr.errors import ArgumentError
-
 from ..checks import check as _check
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
@@ -19,11 +17,6 @@ KINDS = ("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", 
 SLOTS = ("before_blur", "after_blur", "after_noise")
 Range = tuple[float, float]
 Whole = tuple[int, int]
-
-
-def _check(condition: bool, key: str, value: Any, accepted: str) -> None:
-    if not condition:
-        raise ArgumentError(f"{key}: {value!r} is not accepted; accepted: {accepted}")
 
 
 def _check_range(config: Any, name: str, low: float, high: float) -> None:
