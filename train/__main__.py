@@ -19,7 +19,7 @@ STEPS = {
     "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
     "fit": ("config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
-    "evaluate": ("evaluate:EvaluateConfig", "evaluate:evaluate", "weights against Lanczos on drawings"),
+    "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
 }
 
 

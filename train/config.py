@@ -134,7 +134,7 @@ def _parser(kind: Any) -> Any:
     """Function that reads the text of an option as ``kind``."""
     if typing.get_origin(kind) is tuple:
         one = typing.get_args(kind)[0]
-        return lambda text: [_parser(one)(part) for part in text.split(",")]
+        return lambda text: [_parser(one)(part) for part in text.split(",")] if text else []
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 

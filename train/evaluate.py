@@ -1,12 +1,13 @@
-"""Full-reference measures of enlarged drawings, as super-resolution papers take them."""
+"""The step ``evaluate``: weights and interpolations side by side, with a table, all figures and a contact sheet."""
 
 from __future__ import annotations
 
+import io
 import json
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
@@ -14,71 +15,183 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vsapisr import upscale_image
+from vsapisr import __version__, load_model, upscale_image
+from vsapisr.engine import SCALE
+from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.picture import busiest
 
-from .degradation.compression import h264
-from .images import list_images, read_image
-from .metrics import psnr_y, ssim_y
+from .curation.sheet import write_atomically
+from .evaluate_config import EvaluateConfig
+from .footage import Material, Shot, material, shots
+from .levels import bicubic, lanczos
+from .measures import Judge, perceptual
+from .metrics import psnr_y
+from .progress import Progress
+from .sheets import labelled
+from .tables import ORIGINAL, Row, csv_text, means, method_table
 
+__all__ = ["EvaluateConfig", "Report", "evaluate"]
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """Weights against Lanczos on drawings whose originals are known."""
-
-    data: str
-    """Folder of drawings that were not trained on."""
-    weights: str = "default"
-    """A shipped model's name, or a path."""
-    out: str = "evaluation"
-    """``OUT.json`` and ``OUT.md`` are written."""
-    crf: tuple[int, int] = (20, 30)
-    """The quarter-size picture is an x264 intra frame of a CRF drawn from this range, inclusive."""
-    seed: int = 0
-    images: int = 0
-    """Only the first so many; 0: all."""
-    threads: int = 2
+Enlarge = Callable[[np.ndarray], np.ndarray]
+CROP = 288  # pixels of the result that the contact sheet shows
+LICENCE = ("LPIPS, NIQE, MANIQA, CLIPIQA and the like by pyiqa, whose licence (PolyForm Noncommercial 1.0.0, by its package "
+           "metadata) and weights (CC BY-NC-SA 4.0) allow no commercial use.")
 
 
-def small_pictures(config: EvaluateConfig) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, degraded quarter, original): antialiased bicubic, then H.264."""
-    rng = np.random.default_rng(config.seed)
-    for path in list_images(config.data)[: config.images or None]:
-        gt = read_image(path)
-        height, width = (side // 8 * 8 for side in gt.shape[:2])
-        gt = gt[:height, :width]
-        small = Image.fromarray(gt).resize((width // 4, height // 4), Image.Resampling.BICUBIC)
-        yield path.name, h264(np.asarray(small), int(rng.integers(*config.crf, endpoint=True))), gt
+@dataclass
+class Report:
+    """What was measured; ``str`` is the table as text."""
+
+    config: EvaluateConfig
+    rows: list[Row] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """File -> why it, or the rest of it, was left out."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Measure of pyiqa -> its first error."""
+    columns: dict = field(default_factory=dict)
+    licence: str = ""
+
+    def tables(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Level -> method -> measure -> mean."""
+        levels = [level for level in self.config.measured if any(row.level == level for row in self.rows)]
+        return {level: means(row for row in self.rows if row.level == level) for level in levels}
+
+    def __str__(self) -> str:
+        parts = []
+        for level, table in self.tables().items():
+            pictures = len({(row.clip, row.frame) for row in self.rows if row.level == level})
+            parts.append(f"{level}: {pictures} pictures\n\n{method_table(table, self.columns)}\n")
+        if self.licence:
+            parts.append(self.licence + "\n")
+        parts += [f"{name} failed: {reason}\n" for name, reason in self.failures.items()]
+        parts += [f"left out: {reason}\n" for reason in self.refused.values()]
+        return "\n".join(parts)
+
+    def as_json(self) -> str:
+        """Configuration, versions, means and every picture; values that are no finite number are null."""
+        def plain(value: object) -> object:
+            if isinstance(value, dict):
+                return {key: plain(inner) for key, inner in value.items()}
+            return None if isinstance(value, float) and not math.isfinite(value) else value
+
+        versions = {"vsapisr": __version__, "torch": torch.__version__, "python": platform.python_version()}
+        pictures = [plain(asdict(row)) for row in self.rows]
+        return json.dumps({"config": asdict(self.config), "versions": versions, "means": plain(self.tables()),
+                           "refused": self.refused, "failures": self.failures, "pictures": pictures}, indent=1)
 
 
-def measures(result: np.ndarray, gt: np.ndarray) -> dict[str, float]:
-    """PSNR-Y in dB, SSIM-Y, and the mean shift of a* and b* in CIELAB (0: no cast)."""
-    lab = [cv2.cvtColor(x.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).mean(axis=(0, 1)) for x in (result, gt)]
-    return {"psnr_y": psnr_y(result, gt), "ssim_y": ssim_y(result, gt),
-            "a_shift": float(lab[0][1] - lab[1][1]), "b_shift": float(lab[0][2] - lab[1][2])}
+def methods(config: EvaluateConfig) -> tuple[dict[str, Enlarge], list[torch.nn.Module]]:
+    """Name -> function from (H, W, 3) uint8 to (4H, 4W, 3), and the networks, which stay loaded while they are held.
+
+    Raises:
+        WeightsError, DeviceError: a model cannot be loaded, or not there.
+    """
+    made: dict[str, Enlarge] = {name: {"lanczos": lanczos, "bicubic": bicubic}[name] for name in config.baselines}
+    stems = [Path(model).stem for model in config.models]
+    networks = []
+    for model, stem in zip(config.models, stems):
+        networks.append(load_model(model, config.device, config.precision))
+        name = model if stems.count(stem) > 1 or stem in made or stem == ORIGINAL else stem
+        made[name] = network_method(model, config)
+    return made, networks
 
 
-def evaluate(config: EvaluateConfig) -> str:
-    """Measure every picture; the result is the table that is also written to ``OUT.md``."""
+def network_method(model: str, config: EvaluateConfig) -> Enlarge:
+    return lambda small: upscale_image(small, model=model, device=config.device, precision=config.precision)
+
+
+class Sheet:
+    """Cells of the contact sheet of one level: the busiest part of chosen pictures, as each method made it."""
+
+    def __init__(self, files: Material, rows: int, middle: int):
+        names = [(small or gt).name for small, gt in files.files]
+        count = min(rows, len(names))
+        self.wanted = {names[round(n)] for n in np.linspace(0, len(names) - 1, count)} if count else set()
+        self.last = middle if files.moving else 0
+        self.cells: dict[str, tuple[list[np.ndarray], list[list[str]]]] = {}
+
+    def add(self, shot: Shot, results: dict[str, np.ndarray]) -> None:
+        """Of a clip the latest picture up to the middle stays."""
+        if shot.clip not in self.wanted or shot.frame > self.last:
+            return
+        large = cv2.resize(shot.small, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_NEAREST)
+        guide = lanczos(shot.small) if shot.gt is None else shot.gt
+        sides = [min(CROP, side) for side in guide.shape[:2]]
+        x, y = (value // SCALE * SCALE for value in busiest(guide, sides[1], sides[0]))
+        pictures = {"source": large, **results}
+        parts = [framed(p[y : y + sides[0], x : x + sides[1]]) for p in pictures.values()]
+        texts = [[name] if shot.gt is None or name in ("source", ORIGINAL) else [f"{name} {psnr_y(p, shot.gt):.2f} dB"]
+                 for name, p in pictures.items()]
+        texts[0] = [f"{shot.clip} {shot.frame}"]
+        self.cells[shot.clip] = parts, texts
+
+    def draw(self) -> Image.Image | None:
+        if not self.cells:
+            return None
+        parts = [part for cell in self.cells.values() for part in cell[0]]
+        texts = [text for cell in self.cells.values() for text in cell[1]]
+        return labelled(parts, texts, len(next(iter(self.cells.values()))[0]))
+
+
+def framed(part: np.ndarray) -> np.ndarray:
+    """On white, to the size of a cell."""
+    cell = np.full((CROP, CROP, 3), 255, np.uint8)
+    cell[: part.shape[0], : part.shape[1]] = part
+    return cell
+
+
+def one_shot(shot: Shot, level: str, ways: dict[str, Enlarge], judge: Judge, sheet: Sheet) -> list[Row]:
+    """Every method on one picture."""
+    judge.start(shot)
+    results = {name: enlarge(shot.small) for name, enlarge in ways.items()}
+    if shot.gt is not None:
+        results[ORIGINAL] = shot.gt
+    sheet.add(shot, results)
+    return [Row(level, shot.clip, shot.frame, name, judge.values(name, image)) for name, image in results.items()]
+
+
+def evaluate(config: EvaluateConfig) -> Report:
+    """Measure every picture at every level with every method; files are written at the end, whole or not at all.
+
+    A picture or clip that cannot be read is reported and the others go on.
+
+    Raises:
+        VsapisrError: nothing to measure, nothing that could be, weights, device or measure not there.
+    """
     torch.set_num_threads(config.threads)
-    rows, start = [], time.monotonic()
-    total = len(list_images(config.data)[: config.images or None])
-    for number, (name, small, gt) in enumerate(small_pictures(config), 1):
-        ours = upscale_image(small, model=config.weights, device="auto")
-        wide = Image.fromarray(small).resize(gt.shape[1::-1], Image.Resampling.LANCZOS)
-        rows.append({"image": name, "ours": measures(ours, gt), "lanczos": measures(np.asarray(wide), gt)})
-        rate = number / (time.monotonic() - start)
-        print(f"\r{number}/{total}  {rate:.2f} images/s  {(total - number) / rate:.0f} s left ", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    names = list(rows[0]["ours"])
-    means = {who: {m: float(np.mean([row[who][m] for row in rows])) for m in names} for who in ("lanczos", "ours")}
-    better = sum(row["ours"]["psnr_y"] > row["lanczos"]["psnr_y"] for row in rows)
-    table = "| | PSNR-Y dB | SSIM-Y | a* shift | b* shift |\n| --- | --- | --- | --- | --- |\n"
-    for who, mean in means.items():
-        table += f"| {who} | {mean['psnr_y']:.3f} | {mean['ssim_y']:.4f} | {mean['a_shift']:+.3f} | {mean['b_shift']:+.3f} |\n"
-    table += f"\n{len(rows)} images, CRF {config.crf[0]} to {config.crf[1]}; better than Lanczos in PSNR-Y on {better}.\n"
-    report = {"config": asdict(config), "means": means, "better": better, "images": rows}
+    files, (ways, _networks) = material(config), methods(config)
+    judge = Judge(perceptual(config.metrics, "cuda" if config.device == "auto" and torch.cuda.is_available()
+                             else config.device.replace("auto", "cpu"), references=bool(config.gt)))
+    report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
     out = Path(config.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(report, indent=1), encoding="utf-8")
-    out.with_suffix(".md").write_text(table, encoding="utf-8")
-    return table
+    out.mkdir(parents=True, exist_ok=True)
+    expected = (config.frames or 100) if files.moving else 1
+    sheets = {level: Sheet(files, config.sheet, expected // 2) for level in config.measured}
+    with Progress("evaluate", len(files.files) * len(sheets) * expected, "pictures") as progress:
+        done = 0
+        for level, sheet in sheets.items():
+            for index, (small, gt) in enumerate(files.files):
+                try:
+                    for number, shot in enumerate(shots(small, gt, index, level, config)):
+                        report.rows += one_shot(shot, level, ways, judge, sheet)
+                        progress.to(done + min(number + 1, expected), f"{level} {shot.clip}")
+                except VsapisrError as error:
+                    report.refused[f"{level} {(small or gt).name}"] = str(error)
+                done += expected
+    if not report.rows:
+        raise ArgumentError(f"nothing could be measured: {next(iter(report.refused.values()))}")
+    save(report, {level: sheet.draw() for level, sheet in sheets.items()})
+    return report
+
+
+def save(report: Report, sheets: dict[str, Image.Image | None]) -> None:
+    """table.md, table.csv, results.json and a contact sheet for each level."""
+    out = Path(report.config.out)
+    write_atomically(out / "table.md", str(report).encode())
+    write_atomically(out / "table.csv", csv_text(report.tables(), report.columns).encode())
+    write_atomically(out / "results.json", report.as_json().encode())
+    for level, sheet in sheets.items():
+        if sheet is not None:
+            data = io.BytesIO()
+            sheet.save(data, "PNG")
+            write_atomically(out / f"sheet-{level}.png", data.getvalue())

@@ -1,6 +1,8 @@
-"""Small pictures with known originals, at three levels of damage: what enlarging is measured on."""
+"""Small pictures with known originals, at several levels of damage: what enlarging is measured on."""
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 from PIL import Image
@@ -15,14 +17,23 @@ from .degradation.pipeline import degrade
 __all__ = ["LEVELS", "bicubic", "check_levels", "lanczos", "quarter", "small_picture", "whole"]
 
 LEVELS = ("light", "medium", "heavy")
-CRF = {"light": 18, "medium": 26}
+ALIAS = {"light": "crf18", "medium": "crf26"}
+RANGE = re.compile(r"crf(\d\d?)(?:-(\d\d?))?")
 HEAVY = 0x4EA7  # keeps these draws apart from those of training with the same seed
+
+
+def crf_range(level: str) -> tuple[int, int] | None:
+    """"crf20-30" -> (20, 30), "crf26" -> (26, 26); None for what is no such level."""
+    found = RANGE.fullmatch(ALIAS.get(level, level))
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    return (low, high) if low <= high <= 51 else None
 
 
 def check_levels(levels: tuple[str, ...], key: str = "levels") -> None:
     """``ArgumentError`` unless all of ``levels`` are known and there is one."""
-    if not levels or not set(levels) <= set(LEVELS):
-        raise ArgumentError(f"{key}: {levels!r} is not accepted; accepted: one or more of {', '.join(LEVELS)}")
+    if not levels or any(level != "heavy" and crf_range(level) is None for level in levels):
+        raise ArgumentError(f"{key}: {levels!r} is not accepted; accepted: one or more of {', '.join(LEVELS)}, crfN and "
+                            "crfN-M with N up to M up to 51")
 
 
 def whole(image: np.ndarray) -> np.ndarray:
@@ -40,13 +51,20 @@ def quarter(image: np.ndarray) -> np.ndarray:
 def small_picture(image: np.ndarray, level: str, seed: int, index: int, heavy: DegradationConfig) -> np.ndarray:
     """(H, W, 3) uint8 RGB, sides multiples of 8 -> (H/4, W/4, 3), the same for the same arguments.
 
-    "light": a quarter by antialiased bicubic, then one H.264 intra frame of CRF 18; "medium": CRF 26; "heavy": a draw of
-    ``heavy``, the degradation of training, named by ``seed`` and ``index``.
+    "light", "medium" and "crfN": a quarter by antialiased bicubic, then one H.264 intra frame of CRF 18, 26 or N; "crfN-M":
+    of a CRF from N to M, the one numbered ``index`` of the stream that belongs to ``seed``; "heavy": a draw of ``heavy``, the
+    degradation of training, named by ``seed`` and ``index``.
     """
     if level == "heavy":
         return degrade(image, heavy, HEAVY, seed, index)[0]
     check_levels((level,), "level")
-    return h264(quarter(image), CRF[level])
+    low, high = crf_range(level)
+    crf = low
+    if low < high:
+        rng = np.random.default_rng(seed)
+        for _ in range(index + 1):
+            crf = int(rng.integers(low, high, endpoint=True))
+    return h264(quarter(image), crf)
 
 
 def _enlarge(image: np.ndarray, kind: Image.Resampling) -> np.ndarray:

@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from train.tables import markdown as table
+
+__all__ = ["Summary", "alternating", "high_water", "machine", "peak_memory", "table", "wall"]
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -106,11 +110,3 @@ def peak_memory(make: Callable[[], Callable[[], object]]) -> int | None:
     process.start()
     process.join()
     return None if process.exitcode else queue.get()
-
-
-def table(headers: list[str], rows: list[list[str]]) -> str:
-    """Markdown, columns aligned."""
-    widths = [max(len(str(row[i])) for row in [headers, *rows]) for i in range(len(headers))]
-    lines = [headers, ["-" * width for width in widths], *rows]
-    padded = [[str(cell).ljust(width) for cell, width in zip(line, widths)] for line in lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in padded)
