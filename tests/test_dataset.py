@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from train.cache import DiskCache, key_of
+from train.config import build
 from train.dataset import Batches
+from train.degradation import compression
+from train.degradation.config import DegradationConfig
 from train.degradation.presets import preset
 from train.images import ImageError, list_images, read_image
 from train.stream import DatasetConfig, ImageStream, augment, part
@@ -340,3 +343,15 @@ def test_damaged_cache_entries_are_made_again(tmp_path):
 def test_wrong_settings_are_named(tmp_path, values, word):
     with pytest.raises(ArgumentError, match=word):
         config(tmp_path, **values)
+
+
+def test_workers_after_the_process_has_encoded_video(tmp_path):
+    """swscale keeps a context with threads; a worker that inherits it by fork waits for them for ever."""
+    folder = tmp_path / "gt"
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)).save(folder / "a.png")
+    compression.mpeg2(np.full((720, 1280, 3), 90, np.uint8), 8)
+    degradation = build(DegradationConfig, {"stage2": {"codec": {"names": ["mpeg2"], "weights": [1.0]}}})
+    config = DatasetConfig(folder=str(folder), batch=2, patch=16, per_image=1, pool=1, workers=1, degradation=degradation)
+    lr, gt, _ = next(iter(Batches(config)))
+    assert lr.shape == (2, 3, 16, 16) and gt.shape == (2, 3, 64, 64)

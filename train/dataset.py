@@ -85,8 +85,9 @@ class Batches:
         stream = ImageStream(self.files, self.config, start, self.rank, self.world)
         if self.config.workers == 0:
             return iter(stream)
+        # Not forked: codec contexts of this process, such as validation's, hold threads that a forked worker waits for.
         return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
-                               worker_init_fn=_single_threaded))
+                               worker_init_fn=_single_threaded, multiprocessing_context="spawn"))
 
     def _next(self, loader: Iterator[Crops]) -> Crops:
         crops = next(loader)
