@@ -25,29 +25,68 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from vsapisr.errors import VsapisrError
+
+__all__ = ["LIGHT", "CheckpointError", "averaged", "load", "save"]
 
 LIGHT = ("ema", "iteration", "config", "metadata", "validation", "best", "history")
 """What ``best.pth`` holds."""
 
 
+class CheckpointError(VsapisrError, OSError):
+    """A checkpoint cannot be written, or is missing or damaged."""
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` under ``path`` in one step."""
+    """Write ``state`` under ``path`` in one step.
+
+    Raises:
+        CheckpointError: it cannot be written (a full disk); what was under ``path`` is still there.
+    """
+    data = io.BytesIO()  # PyTorch's own writer ends the process in a destructor when the disk is full
+    torch.save(state, data)
     temporary = path.with_name(path.name + ".part")
     try:
         with open(temporary, "wb") as file:
-            torch.save(state, file)
+            file.write(data.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}; what was saved before is unharmed") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What :func:`save` wrote; no code in the file is run."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """What :func:`save` wrote; no code in the file is run.
+
+    Raises:
+        CheckpointError: missing, damaged, or no checkpoint of this project.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0][:120]})") from None
+    if not isinstance(state, dict) or "ema" not in state and "term" not in state:
+        raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")
+    return state
+
+
+def averaged(path: Path) -> dict[str, Tensor] | None:
+    """The averaged weights in a checkpoint of this project; None when ``path`` is anything else."""
+    try:
+        return load(path)["ema"]
+    except (CheckpointError, KeyError):
+        return None

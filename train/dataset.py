@@ -7,6 +7,7 @@ a fixed place in a fixed block of that mix, so a position in the data is one num
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ __all__ = ["Batches", "DatasetConfig"]
 log = logging.getLogger(__name__)
 
 
-def _single_threaded(_: int) -> None:
-    """Workers are the parallelism; their libraries must not start threads on top."""
+def _prepare_worker(_: int) -> None:
+    """Workers are the parallelism: their libraries must not start threads on top. Ctrl-C is the trainer's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
@@ -85,9 +88,9 @@ class Batches:
         stream = ImageStream(self.files, self.config, start, self.rank, self.world)
         if self.config.workers == 0:
             return iter(stream)
-        # Not forked: codec contexts of this process, such as validation's, hold threads that a forked worker waits for.
+        # a generator of its own: else each start, a resume too, would draw from the one that stochastic depth uses
         return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
-                               worker_init_fn=_single_threaded, multiprocessing_context="spawn"))
+                               worker_init_fn=_prepare_worker, generator=torch.Generator()))
 
     def _next(self, loader: Iterator[Crops]) -> Crops:
         crops = next(loader)

@@ -1,132 +1,210 @@
-"""Stage 1: one readable loop that can be killed at any moment and goes on from its last checkpoint."""
+"""The training loop of both stages. It can be killed at any moment and goes on from its last checkpoint, bit for bit."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
-from vsapisr.networks.grl import GRL, GRLConfig
+from vsapisr import __version__
+from vsapisr.errors import VsapisrError
 
-from . import checkpoint
-from .config import FitConfig
-from .degradation import compression
-from .ema import EMA
-from .evaluate import psnr_y
-from .forward import forward
-from .images import list_images, read_image
-from .initial import start_as_interpolation
-from .patches import Patches
+from . import checkpoint, state
+from .distributed import Processes
+from .feed import Batch, Feed
+from .fit_config import FitConfig, changes
+from .nonfinite import Guard
+from .stages import BEST, Parts
+from .validation import Validation, feeding_grid
+from .watch import Watch
 
+__all__ = ["Interrupted", "Run", "fit"]
 
-def validation_pairs(config: FitConfig) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Fixed (lr, gt) crops: area-reduced to a quarter, x264 intra at CRF 20 to 30 in turn."""
-    pairs = []
-    for number, path in enumerate(list_images(config.val)[: config.val_images]):
-        gt, side = read_image(path), 4 * config.val_size
-        top, left = ((length - side) // 2 // 8 * 8 for length in gt.shape[:2])
-        gt = gt[top : top + side, left : left + side]
-        lr = cv2.resize(gt, (config.val_size, config.val_size), interpolation=cv2.INTER_AREA)
-        pairs.append((compression.h264(lr, 20 + number % 11), gt))
-    return pairs
+log = logging.getLogger(__name__)
+LAST = "last.pth"
 
 
-@torch.no_grad()
-def enlarge(model: GRL, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (4H, 4W, 3) uint8."""
-    x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].float() / 255
-    y = model(x.contiguous(memory_format=model.memory_format))[0]
-    return (y.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-
-
-def lanczos(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_LANCZOS4)
+class Interrupted(VsapisrError):
+    """The run was asked to stop, and saved."""
 
 
 class Run:
-    """Everything a stage-1 run holds; ``state`` and ``restore`` are what a checkpoint is."""
+    """Everything that a run holds: what ``state_dict`` gives is a checkpoint (:mod:`.checkpoint` has its layout)."""
 
-    def __init__(self, config: FitConfig):
-        torch.manual_seed(config.seed)
-        self.config = config
-        self.model = GRL(GRLConfig(drop_path=0.0))
-        start_as_interpolation(self.model)
-        self.model.memory_format = torch.channels_last
-        self.model = self.model.to(memory_format=torch.channels_last).train()
-        self.ema = EMA(self.model, config.ema_decay)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-        self.iteration, self.elapsed = 0, 0.0
+    def __init__(self, config: FitConfig, processes: Processes):
+        state.seed_all(config.seed)  # new weights: the same in every process
+        self.config, self.processes, self.out = config, processes, Path(config.out)
+        self.feed = Feed(config, processes)
+        self.parts = Parts(config, processes.device)
+        self.guard = Guard(self.out, config.nonfinite_limit, processes)
+        self.validation = Validation(config.validation) if config.validation and processes.first else None
+        self.iteration = 0
+        self.values: dict[str, float] = {}
+        self.best: dict[str, float] = {}
+        self.history: list[dict[str, Any]] = []
+        state.seed_all(config.seed, processes.rank)
 
-    def state(self) -> dict:
-        return {"model": self.model.state_dict(), "ema": self.ema.average.state_dict(), "ema_steps": self.ema.steps,
-                "optimizer": self.optimizer.state_dict(), "iteration": self.iteration, "elapsed": self.elapsed,
-                "config": json.dumps(asdict(self.config))}
+    def light(self) -> dict[str, Any]:
+        """What best.pth holds."""
+        metadata = {**self.parts.metadata(), "drawings": str(self.feed.drawings), "version": __version__}
+        return {"ema": self.parts.ema.average.state_dict(), "iteration": self.iteration, "config": json.dumps(asdict(self.config)),
+                "metadata": metadata, "validation": self.values, "best": self.best, "history": json.dumps(self.history)}
 
-    def restore(self, state: dict) -> None:
-        self.model.load_state_dict(state["model"])
-        self.ema.average.load_state_dict(state["ema"])
-        self.ema.steps = state["ema_steps"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.iteration, self.elapsed = state["iteration"], state["elapsed"]
+    def state_dict(self) -> dict[str, Any]:
+        """The whole checkpoint; every process calls it."""
+        randoms = self.processes.gather(state.capture())
+        return {**self.light(), **self.parts.state_dict(), "data": self.feed.state_dict(), "random": randoms,
+                "skipped": self.guard.skipped}
 
-    def set_learning_rate(self) -> None:
-        done = min(self.elapsed / (self.config.hours * 3600), 1.0)
-        rate = self.config.learning_rate * min(1.0, (self.iteration + 1) / self.config.warmup)
-        rate *= 0.5 * (1 + math.cos(math.pi * done))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from a checkpoint; what differs in the configuration is recorded, or refused with ``ArgumentError``."""
+        self.iteration = saved["iteration"]
+        self.history = json.loads(saved["history"])
+        self.record("resume", changes=changes(json.loads(saved["config"]), self.config))
+        self.parts.load_state_dict(saved)
+        self.feed.load_state_dict(saved["data"])
+        self.values, self.best, self.guard.skipped = saved["validation"], saved["best"], dict(saved["skipped"])
+        if self.processes.rank < len(saved["random"]):
+            state.restore(saved["random"][self.processes.rank])
+        else:  # there are more processes than before
+            state.seed_all(self.config.seed, self.processes.rank, self.iteration)
 
-    def step(self, lr: torch.Tensor, gt: torch.Tensor) -> float:
-        """One update; returns the L1 loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        x = (lr.float() / 255).contiguous(memory_format=torch.channels_last)
-        loss = (forward(self.model, x) - gt.float() / 255).abs().mean()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the L1 loss is {loss.item()} at iteration {self.iteration}")
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.set_learning_rate()
-        self.optimizer.step()
-        self.ema.update(self.model)
+    def record(self, event: str, **more: Any) -> None:
+        """A line of the checkpoint's history."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.history.append({"iteration": self.iteration, "time": now, "event": event, "processes": self.processes.world,
+                             "device": self.processes.device.type, "torch": torch.__version__, **more})
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One iteration; returns losses, norms of gradients and rates by name. Not finite: nothing is updated."""
+        rates = self.parts.set_rates(self.iteration)
+        found = self.parts.backward(batch)
+        for network in self.parts.networks.values():
+            self.processes.average_gradients(network.parameters())
+        found |= self.parts.norms()
+        means = self.processes.mean(torch.stack([value.detach().float() for value in found.values()])).tolist()
+        values = dict(zip(found, means))
+        scaled = self.config.precision == "fp16"  # there an infinite gradient is the scaler's business
+        term = self.guard.find({key: value for key, value in values.items() if not (scaled and key.startswith("grad"))})
+        if term is None:
+            self.parts.apply()
+        else:
+            self.parts.leave_out()
+            self.guard.skip(self.iteration + 1, term, values, batch)
         self.iteration += 1
-        return loss.item()
+        return values | rates
+
+    def validate(self, watch: Watch) -> None:
+        """Measure the averaged weights; the best so far become best.pth."""
+        self.values = self.validation(self.parts.ema.average)
+        watch.validation(self.iteration, self.values, self.validation.baseline)
+        watch.picture(self.iteration, "validation", self.validation.grid(self.parts.ema.average))
+        if self.values["psnr_y"] > self.best.get("psnr_y", -math.inf):
+            self.best = {"iteration": self.iteration, "psnr_y": self.values["psnr_y"]}
+            self.write(BEST, self.light())
+
+    def write(self, name: str, content: dict[str, Any]) -> bool:
+        """Save; whether it is written. A full disk is no reason to lose the run: it is reported, and tried again later."""
+        try:
+            checkpoint.save(self.out / name, content)
+        except checkpoint.CheckpointError as error:
+            log.warning("iteration %d: %s; the run goes on", self.iteration, error)
+            return False
+        return True
+
+    def save(self, kept: bool = False) -> bool:
+        """Write last.pth and, if it is to be ``kept``, a numbered copy, of which the newest stay. Every process calls it."""
+        content = self.state_dict()
+        if not self.processes.first:
+            return True
+        written = self.write(LAST, content)
+        if kept and self.config.keep:
+            self.write(f"iteration_{self.iteration:08}.pth", content)
+            for old in sorted(self.out.glob("iteration_*.pth"))[: -self.config.keep]:
+                old.unlink()
+        return written
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that the run can finish its iteration and save; a second one ends it."""
+    asked, before = threading.Event(), {}
+
+    def ask(number: int, _: object) -> None:
+        asked.set()
+        signal.signal(number, before[number])
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
+    """From ``run.iteration`` to the last."""
+    config, first, saved = run.config, True, time.monotonic()
+    while run.iteration < config.iterations:
+        batch = next(run.feed)
+        if first:
+            watch.picture(run.iteration + 1, "feeding", feeding_grid(batch))
+            first = False
+        values = run.update(batch)
+        watch.step(run.iteration, values, waited=run.feed.waited, images=config.data.batch)
+        ended = run.iteration >= config.iterations
+        if run.validation and (ended or run.iteration % config.validation.every == 0):
+            run.validate(watch)
+        due, stopped = run.processes.any(time.monotonic() - saved > config.save_seconds, stop.is_set())
+        kept, last = run.iteration % config.save_every == 0, ended or stopped or run.guard.reached
+        if due or kept or last:
+            watch.flush()
+            written, saved = run.save(kept), time.monotonic()
+            if last and not written:
+                raise checkpoint.CheckpointError(f"{run.out / LAST} could not be written at the end of the run")
+        run.guard.check_limit(run.iteration)
+        if stopped and not ended:
+            raise Interrupted(f"stopped at iteration {run.iteration} and saved; the same command goes on from there")
+
+
+def train(config: FitConfig, processes: Processes) -> Path:
+    """The run as this process takes part in it."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    out, last = Path(config.out), Path(config.out) / LAST
+    found = checkpoint.load(last) if last.exists() else None
+    run = Run(config, processes)
+    if found is not None:
+        run.load_state_dict(found)
+        run.guard.check_limit(run.iteration)
+    else:
+        run.record("start")
+    watch = Watch(out, config.iterations, run.iteration, tensorboard=config.tensorboard, enabled=processes.first)
+    with watch, stop_signals() as stop:
+        iterate(run, watch, stop)
+    return last
 
 
 def fit(config: FitConfig) -> Path:
-    """Train until ``config.hours`` are used up, going on from ``out/last.pth`` if it is there; returns that path."""
-    torch.set_num_threads(config.threads)
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    last = out / "last.pth"
-    run = Run(config)
-    if last.exists():
-        run.restore(checkpoint.load(last))
-    data = Patches(list_images(config.data), config.degradation, patch=config.patch, seed=config.seed + run.iteration)
-    loader = iter(DataLoader(data, batch_size=config.batch, num_workers=config.workers, prefetch_factor=8))
-    pairs = validation_pairs(config)
-    base = float(np.mean([psnr_y(lanczos(lr), gt) for lr, gt in pairs]))
-    start, saved, validated, losses = time.monotonic() - run.elapsed, time.monotonic(), -math.inf, []
-    while run.elapsed < config.hours * 3600:
-        losses.append(run.step(*next(loader)))
-        now = time.monotonic()
-        run.elapsed = now - start
-        if run.iteration % 50 == 0:
-            left = config.hours - run.elapsed / 3600
-            print(f"iteration {run.iteration}  L1 {np.mean(losses[-50:]):.5f}  lr {run.optimizer.param_groups[0]['lr']:.2e}  "
-                  f"{run.iteration / run.elapsed:.2f} it/s  {left:.2f} h left", flush=True)
-        if now - validated > config.val_seconds:
-            values = [psnr_y(enlarge(run.ema.average, lr), gt) for lr, gt in pairs]
-            print(f"iteration {run.iteration}  validation PSNR-Y {np.mean(values):.3f} dB, Lanczos {base:.3f} dB", flush=True)
-            validated = time.monotonic()
-        if now - saved > config.save_seconds:
-            checkpoint.save(last, run.state())
-            saved = time.monotonic()
-    checkpoint.save(last, run.state())
-    return last
+    """Train, going on from ``out/last.pth`` if it is there; returns that path. Under torchrun every process calls it.
+
+    Raises:
+        VsapisrError: a configuration that cannot run, files that cannot be read, too many losses that are not finite, a
+            request to stop (:class:`Interrupted`; all is saved then), or a last checkpoint that cannot be written.
+    """
+    processes = Processes(config.device)
+    try:
+        return train(config, processes)
+    finally:
+        processes.close()

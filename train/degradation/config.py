@@ -265,15 +265,7 @@ class DegradationConfig:
         """The tables of a TOML file with what they leave out taken from the preset they name."""
         from .presets import preset
 
-        return _merge(asdict(preset(values.get("preset", "paper"))), values)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = _merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
+        return merged(asdict(preset(values.get("preset", "paper"))), values)
 
 
 def cutoff_range(size: int) -> tuple[float, float]:
