@@ -28,7 +28,7 @@ from train.degradation.config import (
     Stage2Config,
 )
 from train.degradation.draws import Blur, Codec, Draw, Noise, Resize, draw, draw_codec, draw_scale, generator
-from train.degradation.pipeline import LightConfig, apply, degrade, degrade_light, to_bytes
+from train.degradation.pipeline import apply, degrade, to_bytes
 from train.degradation.presets import NAMES, preset
 from train.degradation.resize import RESIZERS, resize
 from train.degradation.run import DegradeConfig, run_degrade
@@ -420,10 +420,3 @@ def test_a_draw_for_another_size_is_refused():
 
 def test_codecs_draw_all_they_may_and_probability_zero_draws_none():
     assert draw_codec(generator("x"), CodecConfig(probability=0.0)) == []
-
-
-def test_the_light_recipe_still_runs():
-    small = degrade_light(shapes(0, 64, 96), np.random.default_rng(0), LightConfig())
-    assert small.shape == (16, 24, 3) and small.dtype == np.uint8
-    again = degrade_light(shapes(0, 64, 96), np.random.default_rng(0), LightConfig())
-    assert np.array_equal(small, again)

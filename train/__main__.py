@@ -18,7 +18,7 @@ STEPS = {
     "prepare": ("curation.config:PrepareConfig", "curation.rescale:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
     "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
-    "fit": ("config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
+    "fit": ("fit_config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
     "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
 }
 

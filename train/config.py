@@ -6,49 +6,14 @@ import argparse
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vsapisr.errors import ArgumentError
 
-from .checks import check as check  # for the steps' configurations
-from .degradation.pipeline import LightConfig
-
 T = TypeVar("T")
 PLAIN = (str, int, float, bool)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Stage 1: L1 between the network's output and the drawing."""
-
-    data: str
-    """Folder of drawings to train on."""
-    val: str
-    """Folder of drawings to validate on; never trained on."""
-    out: str
-    """Folder for checkpoints and the log."""
-    hours: float = 2.0
-    """Length of the run. The learning rate falls to zero by a cosine over this time, across resumes."""
-    batch: int = 4
-    patch: int = 32
-    """Side of the small crops; the large ones are four times it."""
-    learning_rate: float = 5e-4
-    warmup: int = 100
-    """Iterations in which the learning rate rises from zero."""
-    ema_decay: float = 0.998
-    clip_norm: float = 0.5
-    """Largest norm of the gradient."""
-    seed: int = 0
-    threads: int = 2
-    workers: int = 1
-    save_seconds: float = 120.0
-    val_seconds: float = 900.0
-    val_images: int = 12
-    val_size: int = 96
-    """Side of the small validation crop, centred."""
-    degradation: LightConfig = field(default_factory=LightConfig)
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
@@ -108,6 +73,21 @@ def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
         return kind(**arguments)
     except ArgumentError as error:
         raise ArgumentError(f"{where}{error}") from None
+
+
+def check(condition: bool, key: str, value: Any, accepted: str) -> None:
+    """For ``__post_init__``: unless ``condition``, ``ArgumentError`` with the key, its value and what is accepted."""
+    if not condition:
+        raise ArgumentError(f"{key}: {value!r} is not accepted; accepted: {accepted}")
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``over`` in their places, table by table."""
+    result = dict(base)
+    for key, value in over.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
 
 
 def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | None = None) -> T:

@@ -7,6 +7,7 @@ a fixed place in a fixed block of that mix, so a position in the data is one num
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,15 @@ def _prepare_worker(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _server() -> multiprocessing.context.BaseContext:
+    """Where workers are forked from: a process without threads. A fork of the trainer itself, with the threads of its
+    libraries and perhaps CUDA, hangs now and then.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"{__package__}.stream"])
+    return context
 
 
 class Batches:
@@ -88,9 +98,10 @@ class Batches:
         stream = ImageStream(self.files, self.config, start, self.rank, self.world)
         if self.config.workers == 0:
             return iter(stream)
-        # a generator of its own: else each start, a resume too, would draw from the one that stochastic depth uses
+        # generator: else each start, a resume too, would draw from the one that stochastic depth uses
         return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
-                               worker_init_fn=_prepare_worker, generator=torch.Generator()))
+                               worker_init_fn=_prepare_worker, generator=torch.Generator(),
+                               multiprocessing_context=_server()))
 
     def _next(self, loader: Iterator[Crops]) -> Crops:
         crops = next(loader)

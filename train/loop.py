@@ -158,11 +158,11 @@ def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
     config, first, saved = run.config, True, time.monotonic()
     while run.iteration < config.iterations:
         batch = next(run.feed)
-        if first:
-            watch.picture(run.iteration + 1, "feeding", feeding_grid(batch))
-            first = False
         values = run.update(batch)
         watch.step(run.iteration, values, waited=run.feed.waited, images=config.data.batch)
+        if first:
+            watch.picture(run.iteration, "feeding", feeding_grid(batch))
+            first = False
         ended = run.iteration >= config.iterations
         if run.validation and (ended or run.iteration % config.validation.every == 0):
             run.validate(watch)

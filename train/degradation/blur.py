@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 
-from .kernels import gaussian_kernel
-
-__all__ = ["blur", "blur_reference", "factors", "random_kernel", "trim"]
+__all__ = ["blur", "blur_reference", "factors", "trim"]
 
 TOLERANCE = 1e-3
 """Share of a kernel's absolute sum that trimming may drop, and again the factors: a quarter of a level each at worst.
 """
-
-
-def random_kernel(rng: np.random.Generator, sigma: tuple[float, float], isotropic: float = 0.6) -> np.ndarray:
-    """A Gaussian of 7..21 taps for the light recipe; ``sigma`` is the range of the standard deviations in pixels."""
-    size = int(rng.choice(np.arange(7, 22, 2)))
-    sigma_x = rng.uniform(*sigma)
-    if rng.random() < isotropic:
-        return gaussian_kernel(size, sigma_x, sigma_x)
-    return gaussian_kernel(size, sigma_x, rng.uniform(*sigma), rng.uniform(-math.pi, math.pi))
 
 
 def trim(kernel: np.ndarray) -> np.ndarray:

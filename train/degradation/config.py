@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..checks import check as _check
+from ..config import check, merged
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
 from .resize import RESIZERS
@@ -21,22 +21,22 @@ Whole = tuple[int, int]
 
 def _check_range(config: Any, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
-    _check(len(value) == 2 and low <= value[0] <= value[1] <= high, name, value,
+    check(len(value) == 2 and low <= value[0] <= value[1] <= high, name, value,
            f"two numbers, the smaller first, from {low:g} to {high:g}")
 
 
 def _check_choice(config: Any, names: str, weights: str, known: tuple[str, ...]) -> None:
     """Names out of ``known`` and as many weights, which need not add up to one."""
     values, shares = getattr(config, names), getattr(config, weights)
-    _check(bool(values) and set(values) <= set(known), names, values, f"one or more of {', '.join(known)}")
-    _check(len(shares) == len(values) and min(shares) >= 0 < sum(shares), weights, shares,
+    check(bool(values) and set(values) <= set(known), names, values, f"one or more of {', '.join(known)}")
+    check(len(shares) == len(values) and min(shares) >= 0 < sum(shares), weights, shares,
            f"{len(values)} numbers, none negative, not all zero")
 
 
 def _check_share(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _check(0 <= value <= 1, name, value, "0 to 1")
+        check(0 <= value <= 1, name, value, "0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class BlurConfig:
 
     def __post_init__(self) -> None:
         _check_share(self, "probability", "sinc_probability")
-        _check(self.sizes[0] % 2 == 1 == self.sizes[1] % 2 and 3 <= self.sizes[0] <= self.sizes[1] <= 51, "sizes",
+        check(self.sizes[0] % 2 == 1 == self.sizes[1] % 2 and 3 <= self.sizes[0] <= self.sizes[1] <= 51, "sizes",
                self.sizes, "two odd numbers from 3 to 51, the smaller first")
         _check_choice(self, "kinds", "weights", KINDS)
         _check_range(self, "sigma", 0.05, 20)
@@ -90,12 +90,12 @@ class ResizeConfig:
     interpolations: tuple[str, ...] = tuple(RESIZERS)
 
     def __post_init__(self) -> None:
-        _check(set(self.slots) <= set(SLOTS), "slots", self.slots, f"any of {', '.join(SLOTS)}; none for no resize")
-        _check(self.placement in ("one", "all"), "placement", self.placement, "'one' or 'all'")
-        _check(len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights), "weights", self.weights,
+        check(set(self.slots) <= set(SLOTS), "slots", self.slots, f"any of {', '.join(SLOTS)}; none for no resize")
+        check(self.placement in ("one", "all"), "placement", self.placement, "'one' or 'all'")
+        check(len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights), "weights", self.weights,
                "3 numbers (up, down, keep), none negative, not all zero")
-        _check(0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4")
-        _check(bool(self.interpolations) and set(self.interpolations) <= set(RESIZERS), "interpolations",
+        check(0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4")
+        check(bool(self.interpolations) and set(self.interpolations) <= set(RESIZERS), "interpolations",
                self.interpolations, f"one or more of {', '.join(RESIZERS)}")
 
 
@@ -169,7 +169,7 @@ class CodecConfig:
                                 ("avif_quality", 0, 100), ("avif_speed", 0, 10), ("qscale", 2, 31),
                                 ("h264_crf", 0, 51), ("h265_crf", 0, 51)):
             _check_range(self, name, low, high)
-        _check(0 <= self.avif_speed[0] + self.avif_preset_offset and self.avif_speed[1] + self.avif_preset_offset <= 13,
+        check(0 <= self.avif_speed[0] + self.avif_preset_offset and self.avif_speed[1] + self.avif_preset_offset <= 13,
                "avif_preset_offset", self.avif_preset_offset, "speed + offset from 0 to 13")
 
 
@@ -193,7 +193,7 @@ class Stage1Config:
 
     def __post_init__(self) -> None:
         videos = set(self.codec.names) - {"jpeg", "webp"}
-        _check(not videos, "codec.names", self.codec.names, "jpeg and webp: the size here may be odd, which yuv420p video is not")
+        check(not videos, "codec.names", self.codec.names, "jpeg and webp: the size here may be odd, which yuv420p video is not")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,12 +252,12 @@ class DegradationConfig:
     def __post_init__(self) -> None:
         from .presets import NAMES
 
-        _check(self.preset in NAMES, "preset", self.preset, ", ".join(NAMES))
-        _check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
-        _check(bool(self.final_interpolations) and set(self.final_interpolations) <= set(RESIZERS), "final_interpolations",
+        check(self.preset in NAMES, "preset", self.preset, ", ".join(NAMES))
+        check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
+        check(bool(self.final_interpolations) and set(self.final_interpolations) <= set(RESIZERS), "final_interpolations",
                self.final_interpolations, f"one or more of {', '.join(RESIZERS)}")
         _check_share(self, "final_sinc_probability", "codec_first_probability")
-        _check(self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
+        check(self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
                "codec_first_probability", self.codec_first_probability, "0 unless stage2.codec.names are jpeg and webp")
 
     @classmethod
