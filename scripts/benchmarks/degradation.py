@@ -24,7 +24,7 @@ import numpy as np
 from train.degradation import blur, compression
 from train.degradation.draws import Blur, Codec, Draw, Noise, Step, draw, generator
 from train.degradation.kernels import pad_kernel
-from train.degradation.noise import poisson_table
+from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
 from train.degradation.presets import preset
 from train.degradation.resize import to_bytes, to_float
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> dict:
     cv2.setNumThreads(1)
     config, images = preset(options.preset), pictures(options.images, min(options.count, 8))
     for peak in (2, 4, 8, 16, 32, 64, 128, 256):
-        poisson_table(peak)  # made once per process
+        poisson_tables(peak)  # made once per process
     arms = ("plain", "codec alone") if shutil.which("ffmpeg") else ()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ("memory", *arms)}
     parts: dict[str, float] = {}

@@ -1,8 +1,9 @@
 """Gaussian and Poisson noise, coloured or grey, as in Real-ESRGAN, drawn by table.
 
 A random number of 16 bits picks a quantile of the normal distribution from a table: one look-up where a sampler needs
-tens of nanoseconds. Poisson counts come from a table of their own quantiles for each level. Work goes by strips of
-rows, which stay in the processor's cache.
+tens of nanoseconds. Poisson counts come from tables with 256 quantiles for each of the 256 levels, so that a level and
+a random byte side by side are the place to look; strips of rows take their quantiles from one of eight such tables,
+each between those of the others. What belongs to a strip stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 __all__ = ["gaussian", "poisson", "poisson_peak"]
 
-STEPS = 2048
+TABLES = 8
 WIDE_LUT = int(cv2.__version__.split(".")[0]) >= 5  # from OpenCV 5 on ``LUT`` takes 16 bits
 
 
@@ -29,33 +30,32 @@ def normal_table() -> np.ndarray:
 
 
 @lru_cache(maxsize=9)
-def poisson_table(peak: int) -> np.ndarray:
-    """(256 * 2048,) float32: Poisson(level/255 * peak)/peak - level/255 at the middles of 2048 equal shares, level by
-    level.
+def poisson_tables(peak: int) -> np.ndarray:
+    """(8, 65536) float32: Poisson(level/255 * peak)/peak - level/255 for 256 * level + n, at the middle of the n-th of
+    256 equal shares, moved a little from table to table: together the middles of 2048 equal shares.
     """
-    shares = (np.arange(STEPS) + 0.5) / STEPS
+    shares = (np.arange(256 * TABLES) + 0.5) / (256 * TABLES)
     counts = np.arange(int(peak + 8 * math.sqrt(peak) + 12))
     log_factorial = np.array([math.lgamma(n + 1) for n in counts])
-    table = np.zeros((256, STEPS), np.float32)
+    quantiles = np.zeros((256, 256 * TABLES), np.float32)
     for level in range(1, 256):
         mean = level / 255 * peak
         cumulative = np.cumsum(np.exp(counts * math.log(mean) - mean - log_factorial))
-        table[level] = np.searchsorted(cumulative, shares) / peak - level / 255
-    return table.reshape(-1)
+        quantiles[level] = np.searchsorted(cumulative, shares) / peak - level / 255
+    return np.ascontiguousarray(quantiles.reshape(256, 256, TABLES).transpose(2, 0, 1)).reshape(TABLES, -1)
 
 
-def _random16(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """uint16 of ``shape``, four from each number of the generator."""
-    count = math.prod(shape)
-    return rng.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count].reshape(shape)
+def _random(rng: np.random.Generator, shape: tuple[int, ...], kind: type[np.unsignedinteger]) -> np.ndarray:
+    """``kind`` (at most 64 bits) of ``shape``, several from each number of the generator."""
+    count, each = math.prod(shape), 8 // np.dtype(kind).itemsize
+    return rng.bit_generator.random_raw(-(-count // each)).view(kind)[:count].reshape(shape)
 
 
-def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal float32 of ``shape`` (H, W, C)."""
-    index = _random16(rng, shape)
+def _look_up(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """``table``, (65536,) float32, at each uint16 of ``index`` (H, W, C)."""
     if WIDE_LUT:
-        return cv2.LUT(index, normal_table()).reshape(shape)
-    return normal_table().take(index, mode="wrap")
+        return cv2.LUT(index, table).reshape(index.shape)
+    return table.take(index, mode="wrap")
 
 
 def _strips(height: int, rows: int = 24) -> list[slice]:
@@ -74,7 +74,8 @@ def gaussian(image: np.ndarray, rng: np.random.Generator, sigma: float, grey: bo
     result = np.empty_like(image)
     for rows in _strips(image.shape[0]):
         part = image[rows]
-        _add(part, _normal(rng, (*part.shape[:2], 1 if grey else part.shape[2])), sigma / 255, result[rows])
+        index = _random(rng, (*part.shape[:2], 1 if grey else part.shape[2]), np.uint16)
+        _add(part, _look_up(normal_table(), index), sigma / 255, result[rows])
     return result
 
 
@@ -95,9 +96,10 @@ def poisson_peak(levels: np.ndarray) -> int:
 def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: bool) -> np.ndarray:
     """(H, W, 3) float32 in [0, 1] with ``scale`` times the shot noise of its 8-bit levels added; not clamped."""
     levels, result = to_levels(image, grey), np.empty_like(image)
-    table = poisson_table(poisson_peak(levels))
-    for rows in _strips(image.shape[0]):
-        index = np.multiply(levels[rows], STEPS, dtype=np.int32)
-        index += _random16(rng, index.shape) & np.uint16(STEPS - 1)
-        _add(image[rows], table.take(index, mode="wrap"), scale, result[rows])
+    tables, order = poisson_tables(poisson_peak(levels)), rng.permutation(TABLES)
+    for number, rows in enumerate(_strips(image.shape[0])):
+        part = levels[rows]
+        pairs = cv2.merge([_random(rng, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)])
+        index = pairs.view("<u2").reshape(part.shape)  # 256 * level + the random byte
+        _add(image[rows], _look_up(tables[order[number % TABLES]], index), scale, result[rows])
     return result

@@ -21,9 +21,9 @@ def apply_step(image: np.ndarray, step: Step) -> np.ndarray:
     if isinstance(step, Codec):
         small = image if image.dtype == np.uint8 else to_bytes(image)
         return compression.compress(small, step.name, step.quality, step.effort)
-    x = to_float(image) if image.dtype == np.uint8 else image
     if isinstance(step, Blur):
-        return blur.blur(x, step.kernel())
+        return blur.blur(image, step.kernel())
+    x = to_float(image) if image.dtype == np.uint8 else image
     if isinstance(step, Resize):
         return resize(x, step.height, step.width, step.interpolation)
     if isinstance(step, Noise):
