@@ -1,28 +1,33 @@
 """Degrading 720p images in memory against the same draws with two ffmpeg processes and temporary PNG files per image.
 
 Two baselines, both with the final codec run by ffmpeg. "plain": the other steps as one writes them first (all 21 x 21
-taps, NumPy's samplers). "codec alone": the other steps just as fast as in the measured path, so that nothing but the
-processes and files differ. Images take turns, so that what else the machine does meets all alike; on a busy machine the
-processor time (of this process and of ffmpeg's) says more than the clock.
+taps, NumPy's samplers, Pillow for stills). "codec alone": the other steps just as fast as in the measured path, so that
+nothing but the processes and files differ. All run in the same number of worker processes, one thread each (ffmpeg has
+as many as it likes), and take turns by small groups of images, so that what else the machine does meets all alike; on
+a busy machine the processor time (of the workers and of ffmpeg) says more than the clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from train.degradation import blur, compression
-from train.degradation.draws import Blur, Codec, Draw, Noise, Step, draw, generator
+from train.degradation.config import DegradationConfig
+from train.degradation.draws import Blur, Codec, Draw, Noise, Resize, Step, draw, generator
 from train.degradation.kernels import pad_kernel
 from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
@@ -35,6 +40,7 @@ from .pictures import pictures
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", metavar="FOLDER", help="drawings (made ones unless given)")
     parser.add_argument("--count", type=int, default=40, help="images, each with a draw of its own")
+    parser.add_argument("--workers", type=int, default=1, help="processes that degrade, in every path")
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -66,9 +72,19 @@ def by_processes(image: np.ndarray, step: Codec, folder: Path) -> np.ndarray:
     return cv2.imread(str(after))[..., ::-1]
 
 
+def plain_still(image: np.ndarray, step: Codec) -> np.ndarray:
+    """(H, W, 3) uint8 through JPEG or WebP, both ways by Pillow."""
+    buffer = io.BytesIO()
+    options = {"method": int(step.effort)} if step.name == "webp" else {}
+    Image.fromarray(image).save(buffer, step.name.upper(), quality=step.quality, **options)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
 def plain_step(image: np.ndarray, step: Step) -> np.ndarray:
     """``apply_step`` without its ways round slow code."""
-    if not isinstance(step, (Blur, Noise)):
+    if isinstance(step, Codec):
+        return plain_still(image if image.dtype == np.uint8 else to_bytes(image), step)
+    if isinstance(step, Resize):
         return apply_step(image, step)
     x = to_float(image) if image.dtype == np.uint8 else image
     if isinstance(step, Blur):
@@ -98,45 +114,67 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float32) - b) ** 2), 1e-3)))
 
 
-def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, tuple[float, float]]:
-    """The result, and seconds by the clock and of the processor, children included."""
+def settle(images: list[np.ndarray], options: argparse.Namespace) -> None:
+    """Makes this process a worker."""
+    cv2.setNumThreads(1)
+    for peak in (2, 4, 8, 16, 32, 64, 128, 256):
+        poisson_tables(peak)  # made once per process
+    global WORK
+    WORK = images, preset(options.preset), options.seed
+
+
+WORK: tuple[list[np.ndarray], DegradationConfig, int]
+
+
+def one(arm: str, number: int) -> tuple[np.ndarray, float, float, dict[str, float]]:
+    """Image ``number`` by ``arm``: the result, seconds by the clock and of the processor with children, and per part."""
+    images, config, seed = WORK
+    record, image, parts = draw(generator("bench", seed, number), config, 720, 1280), images[number % len(images)], {}
     start, begun = time.perf_counter(), sum(os.times()[:4])
-    result = work()
-    return result, (time.perf_counter() - start, sum(os.times()[:4]) - begun)
+    if arm == "memory":
+        result = apply(image, record, parts)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            result = baseline(image, record, Path(name), arm == "plain")
+    return result, time.perf_counter() - start, sum(os.times()[:4]) - begun, parts
 
 
 def run(options: argparse.Namespace) -> dict:
-    cv2.setNumThreads(1)
-    config, images = preset(options.preset), pictures(options.images, min(options.count, 8))
-    for peak in (2, 4, 8, 16, 32, 64, 128, 256):
-        poisson_tables(peak)  # made once per process
-    arms = ("plain", "codec alone") if shutil.which("ffmpeg") else ()
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ("memory", *arms)}
-    parts: dict[str, float] = {}
-    alike: list[float] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number in range(-2, options.count):  # the first two are not counted
-            image, record = images[number % len(images)], draw(generator("bench", options.seed, number + 2), config, 720, 1280)
-            small, spent = timed(lambda: apply(image, record, parts if number >= 0 else None))
-            found = {"memory": spent}
+    images, arms = pictures(options.images, min(options.count, 8)), ["memory"]
+    if shutil.which("ffmpeg"):
+        arms += ["plain", "codec alone"]
+    group = 5 * options.workers
+    times: dict[str, list[tuple[float, float]]] = {arm: [] for arm in arms}
+    clock, parts, alike = dict.fromkeys(arms, 0.0), dict[str, float](), list[float]()
+    context = get_context("spawn")
+    with ProcessPoolExecutor(options.workers, context, settle, (images, options)) as pool:
+        list(pool.map(one, ["memory"] * group, range(group)))  # not counted
+        for first in range(0, options.count, group):
+            numbers, results = range(first, min(first + group, options.count)), {}
             for arm in arms:
-                other, found[arm] = timed(lambda: baseline(image, record, folder, arm == "plain"))
-            if number >= 0:
-                for arm, value in found.items():
-                    times[arm].append(value)
-                if arms:
-                    alike.append(psnr(small, other))
-    return report({arm: np.array(values) for arm, values in times.items()}, parts, alike)
+                start = time.perf_counter()
+                results[arm] = list(pool.map(one, [arm] * len(numbers), numbers))
+                clock[arm] += time.perf_counter() - start
+                times[arm] += [(wall, processor) for _, wall, processor, _ in results[arm]]
+            for *_, spent in results["memory"]:
+                for name, seconds in spent.items():
+                    parts[name] = parts.get(name, 0.0) + seconds
+            if len(arms) > 1:
+                alike += [psnr(a[0], b[0]) for a, b in zip(results["memory"], results["codec alone"])]
+    rates = {arm: options.count / seconds for arm, seconds in clock.items()}
+    return report(rates, {arm: np.array(values) for arm, values in times.items()}, parts, alike, options.workers)
 
 
-def report(times: dict[str, np.ndarray], parts: dict[str, float], alike: list[float]) -> dict:
-    """``times``: (images, 2) seconds by the clock and of the processor."""
-    memory = times["memory"]
-    wall, processor = memory.mean(0)
-    result: dict = {"images_per_second": 1 / wall, "processor_seconds": processor}
-    print(f"in memory: {1 / wall:.2f} images/s, {processor * 1e3:.0f} ms of the processor each, median by the clock "
-          f"{np.median(memory[:, 0]) * 1e3:.0f} ms; one process")
+def report(
+    rates: dict[str, float], times: dict[str, np.ndarray], parts: dict[str, float], alike: list[float], workers: int
+) -> dict:
+    """``rates``: images per second by the clock, of all workers together; ``times``: (images, 2) seconds by the clock and
+    of the processor.
+    """
+    processor = {arm: value[:, 1].mean() for arm, value in times.items()}
+    result: dict = {"workers": workers, "images_per_second": rates["memory"], "processor_seconds": processor["memory"]}
+    print(f"in memory: {rates['memory']:.2f} images/s of {workers} workers, {processor['memory'] * 1e3:.0f} ms of the processor "
+          f"each, median by the clock {np.median(times['memory'][:, 0]) * 1e3:.0f} ms")
     total = sum(parts.values())
     result["shares"] = {name: value / total for name, value in sorted(parts.items(), key=lambda pair: -pair[1])}
     print("  share of time: " + ", ".join(f"{name} {share:.0%}" for name, share in result["shares"].items()))
@@ -144,11 +182,10 @@ def report(times: dict[str, np.ndarray], parts: dict[str, float], alike: list[fl
         print("  the baselines were skipped: there is no ffmpeg on the path")
         return result
     for arm in ("plain", "codec alone"):
-        ratio = times[arm].sum(0) / memory.sum(0)
-        median = float(np.median(times[arm][:, 0] / memory[:, 0]))
-        result[arm] = {"images_per_second": 1 / times[arm][:, 0].mean(), "ratio": ratio[0], "processor_ratio": ratio[1],
-                       "median_ratio": median}
-        print(f"  {arm}: {1 / times[arm][:, 0].mean():.2f} images/s; in memory is {ratio[0]:.1f} times as fast by the clock, "
-              f"{ratio[1]:.1f} in processor time, median of the images' ratios {median:.1f}")
+        ratio, own = rates["memory"] / rates[arm], processor[arm] / processor["memory"]
+        median = float(np.median(times[arm][:, 0] / times["memory"][:, 0]))
+        result[arm] = {"images_per_second": rates[arm], "ratio": ratio, "processor_ratio": own, "median_ratio": median}
+        print(f"  {arm}: {rates[arm]:.2f} images/s; in memory is {ratio:.1f} times as fast by the clock, {own:.1f} in processor "
+              f"time, median of the images' ratios {median:.1f}")
     print(f"  pictures of both codec paths: median PSNR {statistics.median(alike):.1f} dB")
     return result
