@@ -8,8 +8,9 @@ import av
 import numpy as np
 
 from vsapisr.picture import busiest, comparison
+from vsapisr.writing import finished
 
-from .clips import EXACT, finished
+from .clips import EXACT
 
 __all__ = ["before_after", "busiest", "frame_of", "rgb"]
 

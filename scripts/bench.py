@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from importlib import import_module
 from pathlib import Path
+
+from vsapisr.writing import write_atomically
 
 SECTIONS = {
     "network": "the network alone, eager against inference form, CPU and GPU",
@@ -19,9 +20,7 @@ SECTIONS = {
 
 
 def write_json(path: Path, data: object) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, (json.dumps(data, indent=2) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from train.progress import Progress
 from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.writing import finished
 
 from .cel import MIXED, SHOTS, Painter, length
 
-__all__ = ["EXACT", "FILM", "encode", "finished", "soundtrack"]
+__all__ = ["EXACT", "FILM", "encode", "soundtrack"]
 
 FILM = Fraction(24000, 1001)
 CONTAINERS = (".mkv", ".mp4", ".mov", ".ts")
@@ -33,17 +33,6 @@ MATRICES = {
     "bt601": (Colorspace.ITU601, (6, 6, 6)),
     None: (Colorspace.ITU601, (2, 2, 2)),
 }
-
-
-@contextmanager
-def finished(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; it gets the final name only if all went well, and is removed if not."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def soundtrack(first: int, count: int, seed: int = 0) -> np.ndarray:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from scripts.cel import MIXED, Painter, length
 from train.progress import Progress
+from vsapisr.writing import finished
 
 HEIGHT = 720
 FIRST_SEED = 100
@@ -57,11 +58,10 @@ def cels(count: int, rng: np.random.Generator) -> Iterator[tuple[str, Draw]]:
 
 
 def write(target: Path, picture: np.ndarray) -> None:
-    part = target.with_name(f".{target.name}.part")
     sides = (side // 8 * 8 for side in picture.shape[:2])
     height, width = sides
-    Image.fromarray(np.ascontiguousarray(picture[:height, :width])).save(part, "WEBP", lossless=True, method=2)
-    os.replace(part, target)
+    with finished(target) as part:
+        Image.fromarray(np.ascontiguousarray(picture[:height, :width])).save(part, "WEBP", lossless=True, method=2)
 
 
 def make(art: Path, out: Path, renpy: int, cel: int, seed: int) -> int:

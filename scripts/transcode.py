@@ -17,8 +17,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 
 from vsapisr.errors import VsapisrError
+from vsapisr.writing import finished
 
-from .clips import finished
 
 __all__ = ["PipeError", "SourceError", "SourceInfo", "VSPipe", "excerpt", "inspect", "transcode"]
 

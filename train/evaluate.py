@@ -19,8 +19,8 @@ from vsapisr import __version__, load_model, upscale_image
 from vsapisr.engine import SCALE
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.picture import busiest
+from vsapisr.writing import write_atomically
 
-from .curation.sheet import write_atomically
 from .evaluate_config import EvaluateConfig
 from .footage import Material, Shot, material, shots
 from .levels import bicubic, lanczos

@@ -26,12 +26,12 @@ class NoImagesError(VsapisrError, FileNotFoundError):
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order; ``NoImagesError``
-    when there is none.
+    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order, but hidden ones, such
+    as a killed process leaves; ``NoImagesError`` when there is none.
     """
     if not Path(folder).is_dir():
         raise NoImagesError(f"{folder} is not a folder")
-    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
     if not files:
         raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
     return files

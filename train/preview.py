@@ -4,7 +4,6 @@ drawn.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.writing import finished
 
 from . import lines
 from .degradation.config import DegradationConfig
@@ -87,9 +87,8 @@ def degradation_sheet(image: np.ndarray, draws: list[Draw], columns: int, size: 
 
 
 def _save(sheet: Image.Image, path: Path) -> str:
-    temporary = path.with_name(path.name + ".tmp")
-    sheet.save(temporary, "PNG")
-    os.replace(temporary, path)
+    with finished(path) as part:
+        sheet.save(part, "PNG")
     return str(path)
 
 

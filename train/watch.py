@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 import torch
 
-from .curation.sheet import write_atomically
+from vsapisr.writing import write_atomically
+
 from .progress import Progress
 from .record import Record
 

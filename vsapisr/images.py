@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import writing
 from .api import FORMATS
 from .colour import Colour
 from .config import UpscaleConfig
@@ -180,19 +180,16 @@ def opaque(picture: Picture) -> np.ndarray:
 
 @contextmanager
 def finished(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; it gets the final name only if all went well, and is removed if not.
+    """:func:`writing.finished` with errors for users.
 
     Raises:
         PictureError: it cannot be written.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        yield part
-        os.replace(part, path)
+        with writing.finished(path) as part:
+            yield part
     except OSError as error:
         raise PictureError(f"{path} cannot be written ({error.strerror or error})") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write(picture: Picture, path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vsapisr.writing import LEFTOVERS, write_atomically
+
 from ..progress import Progress
 from .config import CurateConfig
 from .keyframes import Unsuitable, fetch, list_videos
@@ -18,7 +20,7 @@ from .measure import Bars
 from .scan import THUMBNAIL, candidates, frame_name, is_scanned, safe_stem, scan
 from .scoring import Scorer, make_scorer
 from .selection import Decision, Drawings, expand, select, strike_lines
-from .sheet import STRIKE_HEADER, Cell, contact_sheet, write_atomically, write_sheet
+from .sheet import STRIKE_HEADER, Cell, contact_sheet, write_sheet
 
 SHOWN = 40
 """Pictures on a contact sheet that were not taken, at most."""
@@ -248,6 +250,6 @@ def curate(config: CurateConfig) -> Report:
                 write_contact_sheet(video, out / "sheets", scorer.name, manifest)
                 progress.advance(1, Path(video["path"]).name)
         remove_pictures(out, manifest, report)
-    for left in out.glob("**/*.part"):  # of a run that was killed while writing
+    for left in out.glob(f"**/{LEFTOVERS}"):  # of a run that was killed while writing
         left.unlink()
     return report

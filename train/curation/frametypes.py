@@ -10,8 +10,9 @@ import av
 from av.video.frame import PictureType
 from PIL import Image, ImageDraw, ImageFont
 
+from vsapisr.writing import write_atomically
+
 from .keyframes import Unsuitable, describe, video_stream
-from .sheet import write_atomically
 
 COLOURS = {"I": (221, 99, 75), "P": (74, 134, 200), "B": (120, 176, 106)}
 

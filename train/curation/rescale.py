@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import ClipError
+from vsapisr.writing import LEFTOVERS, write_atomically
 
 from ..progress import Progress
 from .config import PrepareConfig
 from .manifest import Manifest, fingerprint
-from .sheet import write_atomically
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
 
@@ -229,6 +229,6 @@ def prepare(config: PrepareConfig) -> Report:
                 record(job, result, where, f"{settings} {job.full_height}", manifest, report)
                 progress.advance(1, job.source.name)
         remove_stale(where, kept, config, manifest, report)
-    for left in out.glob("*/*.part"):  # of a run that was killed while writing
+    for left in out.glob(f"*/{LEFTOVERS}"):  # of a run that was killed while writing
         left.unlink()
     return report

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from vsapisr.writing import write_atomically
+
 from ..progress import clock
 
 STRIKE_HEADER = """\
@@ -75,13 +77,6 @@ def contact_sheet(title: str, cells: list[Cell], width: int) -> Image.Image:
             draw_cell(draw, sheet, cell, place, width, lines)
         row += -(-len(group) // COLUMNS)
     return sheet
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """``data`` under ``path`` in one step."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def write_sheet(path: Path, sheet: Image.Image) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.writing import write_atomically
 
 from ..images import list_images, read_image
 from ..progress import Progress
@@ -56,12 +56,6 @@ class DegradeReport:
         return "\n".join(lines + [f"refused  {reason}" for reason in self.refused.values()])
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
 def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[int, ...]) -> str:
     """Degrade one drawing; returns its line of draws.jsonl."""
     cv2.setNumThreads(0)
@@ -70,8 +64,8 @@ def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[
     small, record = degrade(np.ascontiguousarray(image[:height, :width]), config, *numbers)
     data = cv2.imencode(".png", small[..., ::-1])[1].tobytes()
     line = json.dumps({"name": target.name, "source": source.name, "numbers": numbers, "steps": record.trace()})
-    _write(target.with_suffix(".json"), line.encode())
-    _write(target, data)
+    write_atomically(target.with_suffix(".json"), line.encode())
+    write_atomically(target, data)
     return line
 
 
@@ -122,5 +116,5 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
                 report.refused[str(futures[future])] = str(error)
             progress.advance(note=futures[future].name)
     lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]
-    _write(out / "draws.jsonl", "".join(line + "\n" for line in lines).encode())
+    write_atomically(out / "draws.jsonl", "".join(line + "\n" for line in lines).encode())
     return report

@@ -1,0 +1,23 @@
+"""Pictures made for tests, and what noise does to one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from train.degradation import noise
+
+
+def shapes(seed: int, height: int, width: int) -> np.ndarray:
+    """(height, width, 3) uint8: a gradient with discs."""
+    rng = np.random.default_rng(seed)
+    image = np.tile(np.linspace(20, 235, width)[None, :, None], (height, 1, 3)).astype(np.uint8)
+    for _ in range(6):
+        centre = (int(rng.integers(width)), int(rng.integers(height)))
+        cv2.circle(image, centre, int(rng.integers(3, 20)), tuple(int(v) for v in rng.integers(0, 256, 3)), -1)
+    return image
+
+
+def residual(image: np.ndarray, kind: str, amount: float, grey: bool) -> np.ndarray:
+    add = {"gaussian": noise.gaussian, "poisson": noise.poisson}[kind]
+    return add(image, np.random.default_rng(7), amount, grey) - image

@@ -1,0 +1,110 @@
+"""From chosen pictures to 720p GT and pseudo-GT."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from train.config import build
+from train.curation.config import PrepareConfig
+from train.curation.rescale import prepare, to_production
+from vsapisr.errors import ClipError
+
+from .clips import drawing
+from .curation import curated, table, videos
+
+
+def test_prepare_rescales_crops_and_rejects(curated, tmp_path):
+    out, _ = curated
+    config = build(
+        PrepareConfig,
+        {"source": str(out), "out": str(tmp_path / "p"), "height": 120, "minimum_side": 64, "pseudo_gt": False},
+    )
+    report = prepare(config)
+    assert (report.written, report.rejected) == (6, {})
+    sizes = {p.name.split(".")[0]: Image.open(p).size for p in (tmp_path / "p" / "gt").glob("*.png")}
+    assert sizes == {"a": (208, 80), "b": (208, 120), "c": (208, 120)}, (
+        "bars count as lines: 128 of 180 become 85 of 120"
+    )
+    assert prepare(config).known == 6
+    tall = build(PrepareConfig, {"source": str(out), "out": str(tmp_path / "q"), "height": 181, "pseudo_gt": False})
+    report = prepare(tall)
+    assert len(report.rejected) == 6 and report.written == 0 and not list((tmp_path / "q" / "gt").iterdir())
+    assert set(report.rejected.values()) == {"too small: a frame of 180 lines, 181 are needed"}
+    rows = table(out, f"SELECT status, reason FROM prepared WHERE target = '{tmp_path / 'q'}'")
+    assert rows == [("rejected", "too small: a frame of 180 lines, 181 are needed")] * 6
+
+
+def test_prepare_follows_its_source_and_settings(tmp_path):
+    source, out = tmp_path / "s", tmp_path / "o"
+    source.mkdir()
+    for n in range(3):
+        Image.fromarray(drawing(n, 100, 64)).save(source / f"{n}.png")
+    values = {"source": str(source), "out": str(out), "height": 64, "minimum_side": 32, "pseudo_gt": False}
+    assert prepare(build(PrepareConfig, values)).written == 3
+    (source / "1.png").unlink()
+    Image.fromarray(drawing(9, 100, 64)).save(source / "2.png")
+    report = prepare(build(PrepareConfig, values))
+    assert (report.written, report.known, report.removed) == (1, 1, 1)
+    assert sorted(p.name for p in (out / "gt").iterdir()) == ["0.png", "2.png"]
+    assert prepare(build(PrepareConfig, values | {"height": 48})).written == 2
+    assert prepare(build(PrepareConfig, values | {"height": 65})).removed == 2, "what is rejected now does not stay"
+
+
+def test_prepare_survives_pictures_of_every_kind(tmp_path):
+    source, out = tmp_path / "s", tmp_path / "o"
+    source.mkdir()
+    image = drawing(3, 120, 80)
+    picture = Image.fromarray(image)
+    picture.save(source / "rgb.png")
+    picture.convert("L").save(source / "grey.png")
+    picture.convert("P").save(source / "palette.png")
+    picture.convert("RGBA").save(source / "opaque.png")
+    seen = picture.convert("RGBA")
+    seen.putalpha(128)
+    seen.save(source / "transparent.png")
+    picture.convert("CMYK").save(source / "cmyk.jpg", quality=95)
+    deep = np.linspace(0, 65535, 120 * 80).reshape(80, 120).astype(np.uint16)
+    Image.fromarray(deep).save(source / "sixteen.png")
+    Image.fromarray(image[:1, :1]).save(source / "one.png")
+    (source / "cut.png").write_bytes((source / "rgb.png").read_bytes()[:900])
+    (source / "text.webp").write_text("hello")
+    report = prepare(
+        build(
+            PrepareConfig,
+            {"source": str(source), "out": str(out), "height": 40, "minimum_side": 16, "pseudo_gt": False},
+        )
+    )
+    assert report.rejected.keys() == {"transparent.png", "one.png", "cut.png", "text.webp"}
+    assert "transparent parts" in report.rejected["transparent.png"] and "cannot be read" in report.rejected["cut.png"]
+    assert "a frame of 1 lines" in report.rejected["one.png"]
+    made = {p.stem: np.asarray(Image.open(p)) for p in (out / "gt").iterdir()}
+    assert made.keys() == {"rgb", "grey", "palette", "opaque", "cmyk", "sixteen"}
+    assert all(a.shape == (40, 56, 3) and a.dtype == np.uint8 for a in made.values())
+    assert np.array_equal(made["opaque"], made["rgb"])
+    assert np.abs(made["sixteen"][20, 28, 0].astype(int) - deep[40:42, 56:58].mean() / 257) <= 1
+    with pytest.raises(ClipError, match="no pictures in"):
+        prepare(build(PrepareConfig, {"source": str(tmp_path / "none"), "out": str(out)}))
+
+
+def test_reduction_is_antialiased():
+    stripes = np.zeros((720, 1280, 3), np.uint8)
+    stripes[::2] = 255
+    small = to_production(stripes, 720, 240, 8, 8)
+    assert small.shape == (240, 424, 3) and np.abs(small[8:-8].astype(int) - 127).max() < 12
+
+
+def test_pseudo_gt_is_made_beside_gt_from_the_same_picture(tmp_path):
+    from train import lines
+    source = tmp_path / "s"
+    source.mkdir()
+    Image.fromarray(drawing(3, 160, 96)).save(source / "one.png")
+    config = build(
+        PrepareConfig,
+        {"source": str(source), "out": str(tmp_path / "o"), "height": 96, "minimum_side": 64, "gamma": [0.975, 0.975]},
+    )
+    assert prepare(config).written == 1
+    gt = np.asarray(Image.open(tmp_path / "o" / "gt" / "one.png"))
+    pseudo = np.asarray(Image.open(tmp_path / "o" / "pseudo_gt" / "one.png"))
+    assert np.array_equal(pseudo, lines.enhance(gt, 0.975).pseudo_gt)
