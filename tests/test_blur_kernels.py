@@ -65,6 +65,21 @@ def test_cheap_blur_and_batch_blur_equal_the_plain_one(step, seed, height, width
     assert np.abs(batch[0].permute(1, 2, 0).numpy() - plain).max() < 1e-5
 
 
+@settings(max_examples=25, deadline=None)
+@given(step=drawn)
+def test_every_way_of_blurring_equals_the_plain_one(step):
+    """Whichever of them ``blur`` would take; bytes are taken as 0..1."""
+    levels = np.random.default_rng(step.size).integers(0, 256, (41, 60, 3), dtype=np.uint8)
+    image, kernel = levels.astype(np.float32) / 255, step.kernel()
+    plain, (sparse, box) = blur.blur_reference(image, kernel), blur.trim(kernel)
+    assert np.abs(blur.blur_direct(image, sparse) - plain).max() < 0.5 / 255
+    assert np.abs(blur.blur_passes(image, blur.factors(box)) - plain).max() < 0.5 / 255
+    assert np.abs(blur.blur_passes(levels, blur.factors(box)) - plain).max() < 0.5 / 255
+    for column, row in blur.factors(box):
+        assert any(np.array_equal(column, sign * column[::-1]) and np.array_equal(row, sign * row[::-1]) for sign in (1, -1))
+    assert all(kernel[piece].size < blur.DIRECT for piece in blur.bands(sparse))
+
+
 def test_padding_to_a_common_size_changes_nothing():
     image = np.random.default_rng(0).random((40, 50, 3), dtype=np.float32)
     kernel = kernels.gaussian_kernel(7, 1.2, 2.0, 0.5)
