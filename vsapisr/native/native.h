@@ -1,0 +1,20 @@
+/* What the library exports, and what each of its parts, compiled for another instruction set, gives. */
+#ifndef VSAPISR_NATIVE_H
+#define VSAPISR_NATIVE_H
+
+#include "network.h"
+
+#include <stddef.h>
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
+#define VSAPISR_KERNELS 1
+#endif
+
+size_t vsapisr_workspace_avx2(long height, long width, long threads);
+size_t vsapisr_workspace_avx512(long height, long width, long threads);
+size_t vsapisr_workspace_avx512_bf16(long height, long width, long threads);
+void vsapisr_run_avx2(const Network *network, const Image *image);
+void vsapisr_run_avx512(const Network *network, const Image *image);
+void vsapisr_run_avx512_bf16(const Network *network, const Image *image);
+
+#endif

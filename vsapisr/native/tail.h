@@ -1,0 +1,104 @@
+/* The upsampling end, a band of rows at a time: each layer keeps the last rows it made, and makes the next when asked. */
+#ifndef VSAPISR_TAIL_H
+#define VSAPISR_TAIL_H
+
+#include "conv.h"
+#include "network.h"
+
+#define KEPT 3 /* rows of a layer */
+
+enum { BEFORE, UP1, UP2, HR, LAYERS };
+
+typedef struct Layer {
+    float *rows; /* KEPT rows of width + 2 pixels, the first and last pixel 0 */
+    long next, width, height;
+} Layer;
+
+typedef struct Tail {
+    const Network *network;
+    const float *image; /* (height + 2, width + 2) pixels, the border 0 */
+    const float *zero;  /* a row of zeros, the longest */
+    Layer layers[LAYERS];
+} Tail;
+
+static size_t layer_floats(long width) { return (size_t)KEPT * (width + 2) * PIXEL; }
+
+/* Floats of one thread's rows. */
+static size_t tail_floats(long width) {
+    return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) + (size_t)(4 * width + 2) * PIXEL;
+}
+
+static void tail_begin(Tail *tail, const Network *network, const float *image, long height, long width, float *room) {
+    tail->network = network, tail->image = image;
+    memset(room, 0, tail_floats(width) * sizeof *room);
+    for (int i = 0; i < LAYERS; i++) {
+        const int times = i == BEFORE ? 1 : i == UP1 ? 2 : 4;
+        tail->layers[i] = (Layer){room, 0, width * times, height * times};
+        room += layer_floats(width * times);
+    }
+    tail->zero = room;
+}
+
+/* Where row `row` of a layer is or will be; begins one pixel left of the first. */
+static float *row_of(const Layer *layer, long row) { return layer->rows + row % KEPT * (layer->width + 2) * PIXEL; }
+
+static const float *made_row(const Tail *tail, int layer, long row) {
+    return row < 0 || row >= tail->layers[layer].height ? tail->zero : row_of(&tail->layers[layer], row);
+}
+
+static void make_3x3(Tail *tail, int which, long row) {
+    const Network *net = tail->network;
+    Layer *layer = &tail->layers[which];
+    const float *rows[3], *taps[9];
+    for (int i = 0; i < 3; i++)
+        rows[i] = which == BEFORE ? tail->image + (row + i) * (layer->width + 2) * PIXEL : made_row(tail, which - 1, row - 1 + i);
+    taps_3x3(rows, PIXEL, taps);
+    Sink sink = {row_of(layer, row) + PIXEL, PIXEL, which == BEFORE ? 0.01f : 0.2f, 0};
+    conv_row(taps, 9, PIXEL, which == BEFORE ? net->before_weight : net->hr_weight,
+             which == BEFORE ? net->before_bias : net->hr_bias, (int)layer->width, &sink);
+}
+
+static void make_doubled(Tail *tail, int which, long row) {
+    const Network *net = tail->network;
+    Layer *layer = &tail->layers[which];
+    const float *weight = which == UP1 ? net->up1_weight : net->up2_weight, *bias = which == UP1 ? net->up1_bias : net->up2_bias;
+    const int p = row % 2;
+    const float *rows[2] = {made_row(tail, which - 1, row / 2 - 1 + p), made_row(tail, which - 1, row / 2 + p)};
+    for (int q = 0; q < 2; q++) {
+        const float *taps[4];
+        for (int tap = 0; tap < 4; tap++) taps[tap] = rows[tap / 2] + (tap % 2 + q) * PIXEL;
+        Sink sink = {row_of(layer, row) + (1 + q) * PIXEL, 2 * PIXEL, 0.2f, 0};
+        const int phase = 2 * p + q;
+        conv_row(taps, 4, PIXEL, weight + phase * CHANNELS * 4 * PIXEL, bias, (int)layer->width / 2, &sink);
+    }
+}
+
+/* Make a layer's rows up to `row`, and of the layers before it what that needs. */
+static void make_rows(Tail *tail, int which, long row) {
+    Layer *layer = &tail->layers[which];
+    if (row >= layer->height) row = layer->height - 1;
+    for (; layer->next <= row; layer->next++) {
+        const int doubled = which == UP1 || which == UP2;
+        if (which != BEFORE) make_rows(tail, which - 1, doubled ? layer->next / 2 + layer->next % 2 : layer->next + 1);
+        (doubled ? make_doubled : make_3x3)(tail, which, layer->next);
+    }
+}
+
+/* Output rows of the input's rows top..bottom. */
+static void tail_band(Tail *tail, long top, long bottom, float *output) {
+    static const int halo[LAYERS] = {2, 2, 2, 1}; /* rows of each layer above the band's own */
+    const long width = 4 * tail->layers[BEFORE].width, height = 4 * tail->layers[BEFORE].height;
+    for (int i = 0; i < LAYERS; i++) {
+        const long first = tail->layers[i].height / tail->layers[BEFORE].height * top - halo[i];
+        tail->layers[i].next = first < 0 ? 0 : first;
+    }
+    for (long y = 4 * top; y < 4 * bottom; y++) {
+        make_rows(tail, HR, y + 1);
+        const float *rows[3];
+        float *planes[3];
+        for (int i = 0; i < 3; i++) rows[i] = made_row(tail, HR, y - 1 + i), planes[i] = output + (i * height + y) * width;
+        last_row(rows, tail->network->last_weight, tail->network->last_bias, (int)width, planes);
+    }
+}
+
+#endif

@@ -1,0 +1,193 @@
+"""GRL-tiny on the CPU through the compiled library: the whole network in one call, without torch's operators.
+
+The library (``vsapisr/native``) holds kernels for AVX2, AVX-512 and AVX-512 with bfloat16 and says which of them this
+processor has. It knows the published hyperparameters alone, any number of stages and blocks. Where it is missing, or
+cannot be used, :class:`~vsapisr.networks.grl_inference.GRLInference` works with torch's operators as on other devices.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vsapisr.networks.grl import GRLConfig
+
+if TYPE_CHECKING:
+    from vsapisr.networks.grl_inference import GRLInference
+
+VARIABLE = "VSAPISR_NATIVE"
+"""Environment: ``0`` for torch's operators, or the path of a library; read once."""
+LEVELS = {"avx2": 1, "avx512": 2, "avx512_bf16": 3}
+FILE = "libvsapisr_cpu" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+MAX_THREADS = 256
+FLOATS = ctypes.POINTER(ctypes.c_float)
+BLOCK_FIELDS = (
+    "window_weight", "window_bias", "stripe_weight", "stripe_bias", "anchor_weight", "anchor_bias", "window_scale",
+    "gather_scale", "spread_scale", "window_position", "gather_position", "spread_position", "proj_weight", "proj_bias",
+    "norm1_weight", "norm1_bias", "fc1_weight", "fc1_bias", "fc2_weight", "fc2_bias", "norm2_weight", "norm2_bias",
+)  # fmt: skip
+
+
+class BlockStruct(ctypes.Structure):
+    _fields_ = [*((name, ctypes.c_void_p) for name in BLOCK_FIELDS), ("shifted", ctypes.c_long)]
+
+
+class NetworkStruct(ctypes.Structure):
+    _fields_ = [
+        ("stages", ctypes.c_long),
+        ("depths", ctypes.POINTER(ctypes.c_long)),
+        ("blocks", ctypes.POINTER(BlockStruct)),
+        *((name, ctypes.c_void_p) for name in ("first_weight", "first_bias", "norm_start_weight", "norm_start_bias",
+                                               "norm_end_weight", "norm_end_bias")),
+        ("stage_weight", ctypes.POINTER(ctypes.c_void_p)),
+        ("stage_bias", ctypes.POINTER(ctypes.c_void_p)),
+        *((f"{name}_{part}", ctypes.c_void_p) for name in ("before", "up1", "up2", "hr", "last") for part in ("weight", "bias")),
+    ]  # fmt: skip
+
+
+class ImageStruct(ctypes.Structure):
+    _fields_ = [
+        ("input", ctypes.c_void_p),
+        ("output", ctypes.c_void_p),
+        ("height", ctypes.c_long),
+        ("width", ctypes.c_long),
+        ("workspace", ctypes.c_void_p),
+        ("threads", ctypes.c_long),
+    ]
+
+
+def library_path() -> Path | None:
+    """Where the library should be: what the environment says, or beside the VapourSynth plugin."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return None if named == "0" else Path(named)
+    found = importlib.util.find_spec("vapoursynth")
+    return Path(found.origin).parent / "plugins" / "apisr" / FILE if found and found.origin else None
+
+
+@cache
+def load_library() -> ctypes.CDLL | None:
+    path = library_path()
+    if path is None or not path.exists():
+        return None
+    try:
+        library = ctypes.CDLL(str(path))
+        library.vsapisr_workspace.restype = ctypes.c_size_t
+        library.vsapisr_workspace.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_long]
+        library.vsapisr_upscale.restype = None
+        library.vsapisr_upscale.argtypes = [ctypes.c_int, ctypes.POINTER(NetworkStruct), ctypes.POINTER(ImageStruct)]
+        return library if library.vsapisr_level() else None
+    except (OSError, AttributeError):  # of another system, or of another version
+        return None
+
+
+def level_for(dtype: torch.dtype, config: GRLConfig) -> int:
+    """Number of the best kernels for a network in that precision; 0 if there are none."""
+    library = load_library()
+    known = GRLConfig(depths=config.depths, bias_dim=config.bias_dim, drop_path=config.drop_path)
+    if library is None or config != known:
+        return 0
+    level = library.vsapisr_level()
+    if dtype == torch.bfloat16:
+        return level if level == LEVELS["avx512_bf16"] else 0
+    return min(level, LEVELS["avx512"]) if dtype == torch.float32 else 0
+
+
+def in_units(weight: Tensor, depth: int, dtype: torch.dtype) -> Tensor:
+    """In bfloat16, neighbours along dimension ``depth`` as pairs in a new last dimension; float as it is."""
+    weight = weight.movedim(depth, -1).to(dtype)
+    pair = 2 if dtype == torch.bfloat16 else 1
+    return weight.unflatten(-1, (-1, pair)).movedim(-2, depth).contiguous()
+
+
+def packed_linear(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """(O, I) -> (O / 8, I in units, 8)."""
+    return in_units(weight.unflatten(0, (-1, 8)).transpose(1, 2), 1, dtype)
+
+
+def packed_conv(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """(O, I, h, w) -> (O / 32, taps, I in units, 32)."""
+    return in_units(weight.flatten(2).unflatten(0, (-1, 32)).permute(0, 3, 2, 1), 2, dtype)
+
+
+class NativeGRL:
+    """The network of a :class:`GRLInference` in float32, packed for the library. Calls from several threads may overlap."""
+
+    def __init__(self, form: GRLInference, dtype: torch.dtype, level: int):
+        self.dtype, self.level, self._kept = dtype, level, []
+        blocks = [block for stage in form.stages for block in stage]
+        self._blocks = (BlockStruct * max(len(blocks), 1))(*(self._block(block) for block in blocks))
+        self._depths = (ctypes.c_long * max(len(form.stages), 1))(*(len(stage) for stage in form.stages))
+        convs, tail = list(form.convs), form.tail
+        stages = [(self._keep(packed_conv(conv.weight, dtype)), self._floats(conv.bias)) for conv in convs[1:]]
+        self._stages = [(ctypes.c_void_p * len(stages))(*column) for column in zip(*stages)]
+        first = torch.nn.functional.pad(convs[0].weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 1))
+        weights = {
+            "first_weight": self._floats(first), "first_bias": self._floats(convs[0].bias),
+            "norm_start_weight": self._floats(form.norm_start.weight), "norm_start_bias": self._floats(form.norm_start.bias),
+            "norm_end_weight": self._floats(form.norm_end.weight), "norm_end_bias": self._floats(form.norm_end.bias),
+            "last_weight": self._keep(in_units(tail.last.weight.flatten(2).transpose(1, 2), 2, dtype)),
+            "last_bias": self._floats(tail.last_bias),
+        }  # fmt: skip
+        for name, weight, bias in (
+            ("before", tail.before.weight, tail.before.bias), ("hr", tail.hr.weight, tail.hr.bias),
+            ("up1", tail.up1_weight, tail.up1_bias), ("up2", tail.up2_weight, tail.up2_bias),
+        ):  # fmt: skip
+            weights |= {f"{name}_weight": self._keep(packed_conv(weight, dtype)), f"{name}_bias": self._floats(bias)}
+        self._network = NetworkStruct(
+            stages=len(form.stages), depths=self._depths, blocks=self._blocks,
+            stage_weight=self._stages[0], stage_bias=self._stages[1], **weights,
+        )  # fmt: skip
+
+    def _keep(self, tensor: Tensor) -> int:
+        """Address of a tensor that lives as long as this object."""
+        tensor = tensor.detach().contiguous().clone()
+        self._kept.append(tensor)
+        return tensor.data_ptr()
+
+    def _floats(self, tensor: Tensor) -> int:
+        return self._keep(tensor.float())
+
+    def _block(self, block: torch.nn.Module) -> BlockStruct:
+        attention, dtype = block.attn, self.dtype
+        heads = attention.heads_stripe
+        spread, gather = attention.stripe_scale.split(heads)
+        fields = {
+            name: self._keep(packed_linear(weight, dtype))
+            for name, weight in (
+                ("window_weight", attention.window_weight), ("stripe_weight", attention.stripe_weight),
+                ("anchor_weight", attention.anchor_weight), ("proj_weight", attention.proj_weight),
+                ("fc1_weight", block.fc1.weight), ("fc2_weight", block.fc2.weight),
+            )
+        }  # fmt: skip
+        vectors = {
+            "window_bias": attention.window_bias, "stripe_bias": attention.stripe_bias, "anchor_bias": attention.anchor_bias,
+            "proj_bias": attention.proj_bias, "fc1_bias": block.fc1.bias, "fc2_bias": block.fc2.bias,
+            "norm1_weight": block.norm1.weight, "norm1_bias": block.norm1.bias,
+            "norm2_weight": block.norm2.weight, "norm2_bias": block.norm2.bias,
+            "window_scale": attention.window_scale[: attention.heads_window], "spread_scale": spread, "gather_scale": gather,
+        }  # fmt: skip
+        tables = {name: getattr(attention, name).transpose(-2, -1)
+                  for name in ("window_position", "gather_position", "spread_position")}  # fmt: skip
+        fields |= {name: self._floats(value) for name, value in (vectors | tables).items()}
+        return BlockStruct(shifted=attention.shifted, **fields)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(1, 3, H, W) float32 without the mean, H and W multiples of 8 -> (1, 3, 4H, 4W) float32 with it."""
+        library = load_library()
+        image = image.contiguous()
+        height, width = image.shape[-2:]
+        threads = min(torch.get_num_threads(), MAX_THREADS)
+        workspace = torch.empty(library.vsapisr_workspace(self.level, height, width, threads), dtype=torch.uint8)
+        out = image.new_empty(1, 3, 4 * height, 4 * width)
+        job = ImageStruct(image.data_ptr(), out.data_ptr(), height, width, workspace.data_ptr(), threads)
+        library.vsapisr_upscale(self.level, ctypes.byref(self._network), ctypes.byref(job))
+        return out
