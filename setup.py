@@ -1,4 +1,5 @@
-"""Builds the plugin library and puts it where VapourSynth loads plugins from; the rest is in pyproject.toml."""
+"""Builds the plugin library and puts it where VapourSynth loads plugins from, and beside it the library of CPU kernels, which
+vsapisr loads itself; the rest is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -9,34 +10,44 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PLUGIN_FOLDER = Path("vapoursynth", "plugins", "apisr")
-LIBRARY = "libvsapisr" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARIES = {"bridge": "libvsapisr" + SUFFIX, "cpu": "libvsapisr_cpu" + SUFFIX}
 MANIFEST = "[VapourSynth Manifest V1]\nlibvsapisr\n"
 """The folder's libraries by name: VapourSynth loads these and looks no further into the folder."""
 
 
+def library(extension: str) -> str:
+    return LIBRARIES[extension.rpartition(".")[2]]
+
+
 class BuildPlugin(build_ext):
-    """Builds the bridge as a VapourSynth plugin: not importable, no module suffix, a manifest beside it."""
+    """Builds the bridge as a VapourSynth plugin, and the kernels: not importable, no module suffix, a manifest beside them."""
 
     def build_extension(self, ext) -> None:
         import vapoursynth  # a build requirement, for its headers
 
+        if ext.optional:
+            return super().build_extension(ext)
         ext.include_dirs.append(vapoursynth.get_include())
         ext.define_macros.append(("VSAPISR_VERSION", f'"{self.distribution.get_version()}"'))
         super().build_extension(ext)
         Path(self.get_ext_fullpath(ext.name)).with_name("manifest.vs").write_text(MANIFEST, encoding="utf-8")
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(PLUGIN_FOLDER / LIBRARY)
+        return str(PLUGIN_FOLDER / library(fullname))
 
     def get_ext_fullpath(self, ext_name: str) -> str:
-        return str(Path(self.build_lib, PLUGIN_FOLDER, LIBRARY))
+        return str(Path(self.build_lib, PLUGIN_FOLDER, library(ext_name)))
 
     def get_export_symbols(self, ext) -> list[str]:
-        return []  # VapourSynthPluginInit2 exports itself; there is no PyInit
+        return []  # both export by themselves; there is no PyInit
 
     def get_outputs(self) -> list[str]:
         folder = Path(self.build_lib, PLUGIN_FOLDER)
-        return [str(folder / LIBRARY), str(folder / "manifest.vs")]
+        names = [LIBRARIES["bridge"], "manifest.vs"]
+        # Kernels that did not compile are not there, and vsapisr does without.
+        names += [LIBRARIES["cpu"]] if (folder / LIBRARIES["cpu"]).exists() else []
+        return [str(folder / name) for name in names]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {}  # no file of the source tree stands in for the library
@@ -76,7 +87,17 @@ setup(
             extra_compile_args=compile_args,
             extra_link_args=link_args,
             py_limited_api=True,
-        )
+        ),
+        Extension(
+            "vsapisr.cpu",
+            sources=sorted(map(str, Path("vsapisr/native").glob("*.c"))),
+            depends=sorted(map(str, Path("vsapisr/native").glob("*.h"))),
+            # After -O2, so that it counts; -Wpsabi warns of vectors in arguments, but all such functions are inlined.
+            extra_compile_args=[*compile_args, *([] if sys.platform == "win32" else ["-O3", "-Wno-psabi", "-pthread"])],
+            extra_link_args=[*link_args, *([] if sys.platform == "win32" else ["-pthread"])],
+            py_limited_api=True,
+            optional=True,
+        ),
     ],
     cmdclass={"build_ext": BuildPlugin},
     # The library calls CPython's stable ABI of 3.12, so one wheel serves 3.12 and later, but neither PyPy nor a

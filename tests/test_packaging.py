@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = "vapoursynth/plugins/apisr/"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PROBE = "import vapoursynth as vs; print(vs.core.apisr.Version()['bridge'], vs.core.apisr.plugin_path)"
+KERNELS = "from vsapisr.networks import native; print(native.library_path().is_file())"
 
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="not a checkout"),
@@ -107,7 +108,8 @@ def plugin_files(environment: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-ALL_FILES = {f"apisr/libvsapisr{SUFFIX}", "apisr/manifest.vs"}
+LIBRARIES = {f"libvsapisr{SUFFIX}", f"libvsapisr_cpu{SUFFIX}"}
+ALL_FILES = {"apisr/manifest.vs", *(f"apisr/{name}" for name in LIBRARIES)}
 
 
 def test_wheel_has_the_stable_abi_tag_of_this_platform(wheel):
@@ -135,12 +137,13 @@ def test_wheel_contents(wheel):
     assert "vsapisr = vsapisr.cli:main" in scripts
 
 
-def test_library_asks_nothing_of_python_at_load_time(wheel, tmp_path):
+@pytest.mark.parametrize("name", sorted(LIBRARIES))
+def test_library_asks_nothing_of_python_at_load_time(wheel, tmp_path, name):
     nm = shutil.which("nm")
     if not nm or sys.platform == "win32":
         pytest.skip("no nm here")
     with zipfile.ZipFile(wheel) as archive:
-        library = archive.extract(f"{PLUGIN}libvsapisr{SUFFIX}", tmp_path)
+        library = archive.extract(PLUGIN + name, tmp_path)
     undefined = run(nm, "-u", library)
     assert not [line for line in undefined.splitlines() if " _Py" in line or " Py" in line]
     if shutil.which("readelf"):
@@ -165,7 +168,7 @@ def see_in_vspipe(environment: Path, tmp_path: Path) -> str:
 
 
 def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_path):
-    """Each over the one before, the strict editable mode over the other: two files in the plugin folder, then none."""
+    """Each over the one before, the strict editable mode over the other: three files in the plugin folder, then none."""
     wheel_install = ["install", "--quiet", "--no-deps", "--no-index", wheel]
     editable = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--editable", checkout]
     strict = [*editable, "--config-settings", "editable_mode=strict"]
@@ -175,6 +178,7 @@ def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_
         code = f"{PROBE}; import vsapisr; print(vsapisr.__file__)"
         plugin, package = run(interpreter(environment), "-c", code, cwd=tmp_path).splitlines()
         assert plugin.split()[0] == vsapisr.__version__
+        assert run(interpreter(environment), "-c", KERNELS, cwd=tmp_path).strip() == "True"
         assert Path(plugin.split(maxsplit=1)[1]).resolve().is_relative_to(environment.resolve())
         home = environment if command is wheel_install else checkout
         assert Path(package).resolve().is_relative_to(home.resolve())
@@ -187,6 +191,7 @@ def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_
 def test_source_distribution_contents(sdist):
     with tarfile.open(sdist) as archive:
         names = {member.split("/", 1)[1] for member in archive.getnames() if "/" in member}
-    needed = {"bridge.c", "bridge_python.h", "bridge_values.h", "py.typed", "__init__.py", "models/probe.safetensors"}
+    native = {f"native/{path.name}" for path in (ROOT / "vsapisr" / "native").iterdir()}
+    needed = native | {"bridge.c", "bridge_python.h", "bridge_values.h", "py.typed", "__init__.py", "models/probe.safetensors"}
     assert {f"vsapisr/{part}" for part in needed} | {"setup.py", "pyproject.toml", "LICENSE"} <= names
     assert not [name for name in names if name.endswith(SUFFIX)]

@@ -8,14 +8,15 @@ What is different from :mod:`vsapisr.networks.grl`:
   classes (inside, right edge, bottom edge, corner), each with one constant bias that has the mask in it.
 - Logit scales are merged into the normalisation of queries and keys; softmax ignores a constant per query, so biases
   are stored with their largest value at 0, where half precision is finest.
-- On the CPU the work goes in pieces whose activations stay in the processor's cache, one image at a time: what an image
-  gives does not depend on its place in the batch.
+- On the CPU images go one at a time, so what an image gives does not depend on its place in the batch: through the
+  compiled kernels of :mod:`vsapisr.networks.native` where they can be used, else in pieces whose activations stay in the
+  processor's cache.
 """
 
 from __future__ import annotations
 
 import copy
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from vsapisr.errors import ArgumentError
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
 from vsapisr.networks.grl_tail import Tail
+from vsapisr.networks.native import NativeGRL
 
 CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body with one thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch
@@ -187,6 +189,7 @@ class GRLInference(nn.Module):
         self.convs = nn.ModuleList([grl.conv_first, *(s.conv for s in grl.layers), grl.conv_after_body])
         self.norm_start, self.norm_end, self.tail = grl.norm_start, grl.norm_end, Tail(grl)
         self.register_buffer("mean", grl.mean)
+        self.native = NativeGRL.of(self, dtype)
         scales = {name: value for name, value in self.named_buffers() if name.endswith("_scale")}
         self.to(dtype=dtype, memory_format=torch.channels_last)
         for name, value in scales.items():  # they multiply in fp32 whatever the precision is
@@ -238,9 +241,19 @@ class GRLInference(nn.Module):
         self.body(features)
         return self.tail(features.permute(0, 3, 1, 2))[..., : height * self.scale, : width * self.scale]
 
+    def upscale_native(self, native: NativeGRL, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        padded = pad_to_window(image.float(), self.config.window)
+        out = native(padded - self.mean.float())[..., : height * self.scale, : width * self.scale]
+        return out.to(self.mean.dtype)
+
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
-        image = image.to(self.mean.dtype)
+        upscale, dtype = self.upscale, self.mean.dtype
+        if self.native and self.native.dtype == dtype and image.device.type == self.mean.device.type == "cpu":
+            upscale = partial(self.upscale_native, self.native)
+        else:
+            image = image.to(dtype)
         if image.is_cuda or image.shape[0] == 1:
-            return self.upscale(image)
-        return torch.cat([self.upscale(one) for one in image.split(1)])
+            return upscale(image)
+        return torch.cat([upscale(one) for one in image.split(1)])

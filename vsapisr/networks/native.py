@@ -89,6 +89,11 @@ def load_library() -> ctypes.CDLL | None:
         return None
 
 
+def workspace(count: int) -> Tensor:
+    """Memory for one call; torch's error when there is not enough is what the engine knows."""
+    return torch.empty(count, dtype=torch.uint8)
+
+
 def level_for(dtype: torch.dtype, config: GRLConfig) -> int:
     """Number of the best kernels for a network in that precision; 0 if there are none."""
     library = load_library()
@@ -147,6 +152,12 @@ class NativeGRL:
             stage_weight=self._stages[0], stage_bias=self._stages[1], **weights,
         )  # fmt: skip
 
+    @classmethod
+    def of(cls, form: GRLInference, dtype: torch.dtype) -> NativeGRL | None:
+        """For a form still in float32, which will compute in ``dtype``; None where the library cannot be used for it."""
+        level = level_for(dtype, form.config)
+        return cls(form, dtype, level) if level else None
+
     def _keep(self, tensor: Tensor) -> int:
         """Address of a tensor that lives as long as this object."""
         tensor = tensor.detach().contiguous().clone()
@@ -186,8 +197,8 @@ class NativeGRL:
         image = image.contiguous()
         height, width = image.shape[-2:]
         threads = min(torch.get_num_threads(), MAX_THREADS)
-        workspace = torch.empty(library.vsapisr_workspace(self.level, height, width, threads), dtype=torch.uint8)
+        room = workspace(library.vsapisr_workspace(self.level, height, width, threads))
         out = image.new_empty(1, 3, 4 * height, 4 * width)
-        job = ImageStruct(image.data_ptr(), out.data_ptr(), height, width, workspace.data_ptr(), threads)
+        job = ImageStruct(image.data_ptr(), out.data_ptr(), height, width, room.data_ptr(), threads)
         library.vsapisr_upscale(self.level, ctypes.byref(self._network), ctypes.byref(job))
         return out
