@@ -150,15 +150,21 @@ def test_words_for_bad_arguments(tmp_path):
 
 
 def test_a_clip_that_fails_in_the_middle(tiny):
+    clip = blank(length=8)
+
     def source(n):
         if n == 2:
             raise RuntimeError("tape torn")
-        return blank()
+        return clip
 
-    node = core.std.FrameEval(blank(), source).apisr.Upscale(model=str(tiny), device="cpu")
-    node.get_frame(1)
-    assert "tape torn" in refusal(lambda: node.get_frame(2))
-    node.get_frame(3)
+    node = core.std.FrameEval(clip, source).apisr.Upscale(model=str(tiny), device="cpu")
+    node.get_frame(0)
+    for n in (1, 2, 3):  # the neighbours are looked at too
+        assert "tape torn" in refusal(lambda: node.get_frame(n))
+    node.get_frame(4)
+    one = core.std.FrameEval(clip, source).apisr.Upscale(model=str(tiny), device="cpu", tilesize=64)
+    assert "tape torn" in refusal(lambda: one.get_frame(2))
+    one.get_frame(1)
 
 
 def test_filters_of_several_kinds_at_once(tiny):

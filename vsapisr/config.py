@@ -26,8 +26,12 @@ class UpscaleConfig:
     """Format id of the result, such as ``vs.RGB24``; the source's when not given."""
     tilesize: tuple[int, ...] = ()
     """Width and height of a tile in source pixels, overlap included; one number for both; none or 0: automatic."""
-    overlap: int = 16
+    overlap: int = 8
     """Source pixels that a tile sees beyond what is kept of it, on each side where there is a neighbour."""
+    reuse: int = 1
+    """0: every tile is computed; 1: one whose input is equal bit for bit to one computed before takes its pixels."""
+    cache: int | None = None
+    """MiB for tiles that were computed; automatic when not given."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"
@@ -51,6 +55,10 @@ class UpscaleConfig:
             raise ArgumentError(f"overlap must be a multiple of {WINDOW}, got {self.overlap}")
         if any(0 < side <= 2 * self.overlap for side in self.tilesize):
             raise ArgumentError(f"tilesize must be more than twice the overlap of {self.overlap}, got {shown}")
+        if self.reuse not in (0, 1):
+            raise ArgumentError(f"reuse must be 0 (off) or 1 (equal tiles), got {self.reuse}")
+        if self.cache is not None and self.cache < 0:
+            raise ArgumentError(f"cache must not be negative, got {self.cache}")
         if self.precision not in PRECISIONS:
             raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if not 0 <= self.batch <= 64:

@@ -22,13 +22,11 @@ class Node:
 
     properties = ("_Matrix", "_Range", "_ChromaLocation", "_FieldBased")
     """Frame properties that ``render`` wants to see."""
-    needs = None
-    """Frame n is made of source frame n alone."""
 
     def __init__(self, clip: Mapping[str, int], config: UpscaleConfig):
         from .colour import Format  # torch is imported when a filter is made, not with the plugin
         from .frame import check_format
-        from .upscaler import Upscaler
+        from .reuse.clip import ClipUpscaler
 
         if not clip["width"] or not clip["height"]:
             raise ClipError("clip must have a constant size")
@@ -44,14 +42,16 @@ class Node:
         for side, shift in ((self.width, self.target.subsampling_w), (self.height, self.target.subsampling_h)):
             if side % (1 << shift):
                 raise ClipError(f"format is subsampled by {1 << shift}, which {self.width}x{self.height} is no multiple of")
-        self.upscaler = Upscaler(config, *self.source_size, self.source, self.target)
+        self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
+        self.needs = self.upscaler.needs if self.upscaler.divides else None
+        """Called for the source frames that frame n is made of; None: of frame n alone."""
 
     def render(self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]) -> Properties:
         """Fill ``target`` with frame ``n``; the result is the properties to set, None for those to delete."""
         from .colour import resolve
         from .frame import arrays
 
-        planes, properties = frames[n]
+        properties = frames[n][1]
         if properties.get("_FieldBased", 0):
             raise ClipError(
                 f"frame {n} is interlaced (_FieldBased={properties['_FieldBased']}); deinterlace the clip, "
@@ -59,8 +59,9 @@ class Node:
             )
         colour = resolve(self.source, properties, *self.source_size)
         out_colour, changes = self.output_colour(colour, properties)
-        self.upscaler.render(arrays(planes, self.source, *self.source_size), colour,
-                             arrays(target, self.target, self.width, self.height), out_colour)
+        planes = {m: arrays(lent, self.source, *self.source_size) for m, (lent, _) in frames.items()}
+        out = arrays(target, self.target, self.width, self.height)
+        changes["ApisrReused"] = self.upscaler.frame(n, planes, colour, out, out_colour)
         return changes
 
     def output_colour(self, colour: Colour, properties: Properties) -> tuple[Colour, dict[str, int | None]]:

@@ -63,6 +63,18 @@ def read_tile(planes: list[np.ndarray], format: Format, tile: Tile) -> list[Tens
     return samples
 
 
+def views(planes: list[np.ndarray], format: Format, tile: Tile) -> list[np.ndarray]:
+    """All that :func:`read_tile` reads, as parts of the planes."""
+    parts = []
+    for number, plane in enumerate(planes):
+        area = []
+        for span, shift in zip((tile.y, tile.x), format.subsampling(number)):
+            margin = MARGIN if shift else 0
+            area.append(slice(max((span.start >> shift) - margin, 0), (span.stop >> shift) + margin))
+        parts.append(plane[tuple(area)])
+    return parts
+
+
 def write_tile(planes: list[np.ndarray], format: Format, tile: Tile, scale: int, samples: list[Tensor]) -> None:
     """Put what is kept of a tile, enlarged ``scale`` times, where it belongs."""
     for number, (plane, values) in enumerate(zip(planes, samples)):

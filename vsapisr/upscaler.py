@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 from torch import Tensor
@@ -56,27 +58,34 @@ class Upscaler:
 
     def render(self, planes: list[np.ndarray], colour: Colour, out: list[np.ndarray], out_colour: Colour) -> None:
         """Read the source's ``planes``, fill ``out``. All tiles of a frame come from one plan."""
+        self.in_memory(lambda plan: self.run(plan, lambda tile: self.start(self.job(tile, planes, colour, out_colour)), out))
+
+    def in_memory[T](self, work: Callable[[tuple[Tile, ...]], T]) -> T:
+        """``work`` with the plan of tiles, again with less when memory ran out."""
         while True:
             plan = self.plan
             try:
-                return self.run(plan, planes, colour, out, out_colour)
+                return work(plan)
             except OutOfMemory as error:
                 self.take_less(plan, error)
 
-    def run(self, plan: tuple[Tile, ...], planes: list[np.ndarray], colour: Colour,
-            out: list[np.ndarray], out_colour: Colour) -> None:
+    def job(self, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Job:
+        return Job(self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile)
+
+    def start(self, job: Job) -> Future:
+        return self.engine.submit(job)
+
+    def run(self, plan: tuple[Tile, ...], start: Callable[[Tile], Future], out: list[np.ndarray]) -> None:
         """A few tiles more than a batch are on their way at a time, so that memory stays bounded for any frame."""
-        pending: deque[Job] = deque()
+        pending: deque[tuple[Tile, Future]] = deque()
 
         def collect() -> None:
-            job = pending.popleft()
-            samples: list[Tensor] = job.result.result()
-            write_tile(out, self.target, job.tile, SCALE, samples)
+            tile, result = pending.popleft()
+            samples: list[Tensor] = result.result()
+            write_tile(out, self.target, tile, SCALE, samples)
 
         for tile in plan:
-            job = Job(self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile)
-            self.engine.submit(job)
-            pending.append(job)
+            pending.append((tile, start(tile)))
             if len(pending) >= 2 * self.engine.batch:
                 collect()
         while pending:

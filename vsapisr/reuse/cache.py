@@ -1,0 +1,135 @@
+"""Bounded memories that many threads share: nothing is computed twice at the same time, the least recently used goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+class Recent[T]:
+    """The last ``count`` values that were asked for; a value is made by one thread, others wait for it."""
+
+    def __init__(self, count: int):
+        self.count, self.lock = count, threading.Lock()
+        self.values: OrderedDict[Hashable, Future] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        with self.lock:
+            value = self.values.get(key)
+            mine = value is None
+            if value is None:
+                value = self.values[key] = Future()
+            self.values.move_to_end(key)
+            while len(self.values) > self.count:
+                self.values.popitem(last=False)
+        if mine:
+            try:
+                value.set_result(make())
+            except BaseException as error:
+                with self.lock:
+                    if self.values.get(key) is value:
+                        del self.values[key]
+                value.set_exception(error)
+        return value.result()
+
+
+@dataclass(eq=False)
+class Entry:
+    """A tile that was computed, or is being computed."""
+
+    samples: list[np.ndarray]
+    """What it was made from, of each plane."""
+    result: Future
+    size: int = 0
+    """Bytes, 0 while it is being computed."""
+
+
+class TileCache:
+    """Enlarged tiles by what they were made from, at most ``budget`` bytes of them; those in work are not counted."""
+
+    def __init__(self, budget: int):
+        self.budget, self.used = budget, 0
+        self.lock = threading.Lock()
+        self.entries: OrderedDict[Hashable, Entry] = OrderedDict()
+
+    def get(
+        self, key: Hashable, samples: list[np.ndarray], compute: Callable[[], tuple[Future, Callable[[], object]]]
+    ) -> tuple[Future, bool]:
+        """The result for ``samples``, and whether somebody else computed or computes it.
+
+        Args:
+            key: equal for equal samples that are to be treated alike; equal keys alone prove nothing.
+            samples: views of a frame; copied if they are kept.
+            compute: gives a Future and what sets it going, called once the Future can be found by others.
+        """
+        with self.lock:
+            entry = self.entries.get(key)
+        if entry and same(entry.samples, samples):
+            with self.lock:
+                if key in self.entries:
+                    self.entries.move_to_end(key)
+            return entry.result, True
+        result, start = compute()
+        made = Entry([plane.copy() for plane in samples], result)
+        with self.lock:
+            other = self.entries.get(key)
+            if other is None or other is entry:  # else another thread was faster
+                self.drop(key)
+                self.entries[key] = made
+        if other is not None and other is not entry and same(other.samples, samples):
+            return other.result, True
+        result.add_done_callback(lambda _: self.settle(key, made))
+        try:
+            start()
+        except BaseException as error:  # whoever found the Future must not wait for ever
+            result.set_exception(error)
+        return result, False
+
+    def settle(self, key: Hashable, entry: Entry) -> None:
+        """Count what has been computed, make room for it; a failure is not kept."""
+        failed = entry.result.cancelled() or entry.result.exception() is not None
+        if not failed:
+            tensors = compact(entry.result.result())
+            size = sum(tensor.nbytes for tensor in tensors) + sum(plane.nbytes for plane in entry.samples)
+        with self.lock:
+            if self.entries.get(key) is not entry:
+                return
+            if failed:
+                del self.entries[key]
+                return
+            entry.size = size
+            self.used += size
+            for old in list(self.entries):
+                if self.used <= self.budget:
+                    break
+                if self.entries[old].size:
+                    self.drop(old)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget an entry if it is there; the lock is held."""
+        if entry := self.entries.pop(key, None):
+            self.used -= entry.size
+
+    def clear(self) -> None:
+        with self.lock:
+            self.entries.clear()
+            self.used = 0
+
+
+def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    """Equal bit for bit: -0.0 is not 0.0, and a NaN is itself."""
+    return all(x.shape == y.shape and bool((x.view(f"u{x.itemsize}") == y.view(f"u{y.itemsize}")).all()) for x, y in zip(a, b))
+
+
+def compact(tensors: list[Tensor]) -> list[Tensor]:
+    """In place: tensors that are part of something larger become copies, so that the rest can be freed."""
+    for number, tensor in enumerate(tensors):
+        if tensor.untyped_storage().nbytes() > tensor.nbytes:
+            tensors[number] = tensor.clone()
+    return tensors
