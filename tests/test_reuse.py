@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from vsapisr.colour import GRAY, RGB, YUV, Colour, Format
@@ -99,7 +99,7 @@ def cel(seed: int, count: int, source: Format = YUV420, width: int = WIDTH, heig
     return Clip(frames, source, colours)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from([0, 200_000, 3_000_000, None]), tilesize=st.sampled_from([(), (80,)]),
        workers=st.sampled_from([1, 4]))
 def test_pixels_do_not_depend_on_reuse_nor_on_what_was_asked_before(seed, budget, tilesize, workers):
@@ -215,12 +215,25 @@ def test_memory_is_bounded_and_the_least_recently_used_goes_first(network):
 
 def test_equal_keys_prove_nothing(network, monkeypatch):
     """Signatures that say nothing at all: the samples are compared, so the pixels are right all the same."""
-    clip = cel(11, 6)
-    plain = clip.upscaler(reuse=0)
+    noise = np.random.default_rng(3)
+    frames = [[noise.integers(0, 256, plane.shape, dtype=np.uint8) for plane in cel(1, 1).frames[0]] for _ in range(3)]
+    clip = Clip([frames[0], frames[1], frames[2], frames[0]], YUV420, [BT601] * 4)
+    plain = clip.upscaler(reuse=0, tilesize=(80,))
+    wanted = [clip.frame(plain, n)[0] for n in range(4)]
     monkeypatch.setattr("vsapisr.reuse.signature.Signature.key", lambda *_: b"")
-    upscaler = clip.upscaler()
-    for n in (0, 1, 2, 3, 4, 5, 1, 0):
-        assert clip.frame(upscaler, n)[0] == clip.frame(plain, n)[0]
+    upscaler = clip.upscaler(tilesize=(80,))
+    assert [clip.frame(upscaler, n)[0] for n in range(4)] == wanted
+    clip.close()
+
+
+def test_a_flat_frame_has_few_different_tiles(network):
+    flat = [np.full(plane.shape, 90, np.uint8) for plane in cel(1, 1, YUV420, 640, 360).frames[0]]
+    clip = Clip([flat, flat], YUV420, [BT601] * 2)
+    plain, upscaler = clip.upscaler(reuse=0), clip.upscaler()
+    wanted, _ = clip.frame(plain, 0)
+    network.shapes.clear()
+    assert clip.frame(upscaler, 0)[0] == wanted
+    assert len(network.shapes) < len(upscaler.pyramid[1].cells)
     clip.close()
 
 
