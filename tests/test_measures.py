@@ -129,5 +129,5 @@ def test_flicker_counts_what_stands_still() -> None:
     assert flicker(large[0], large[1], still) < 0.01
     assert np.isnan(flicker(large[0], large[0], np.zeros((2, 4), bool)))
     line = before.copy()
-    line[8, 8:20] = 20
+    line[8, 8:10] = 20
     assert not held(before, line)[0, 0], "a line that appears is a movement, small as it is"

@@ -85,6 +85,16 @@ def test_kill_in_a_step(tmp_path: Path) -> None:
     assert [line["iteration"] for line in lines] == list(range(1, 9))
 
 
+def test_a_torn_line_is_none(tmp_path: Path) -> None:
+    """Cut off by a power failure before the iteration that the checkpoint is of: it goes, and what follows is whole."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"iteration": 1, "a": 1.0}\n{"iteration": 2, "a"')
+    record = Record(path, 5)
+    record.add(6, {"a": 6.0})
+    record.close()
+    assert [line["iteration"] for line in read_record(path)] == [1, 6]
+
+
 def test_full_disk_costs_no_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     record = Record(tmp_path / "log.jsonl", 0)
 
@@ -125,17 +135,17 @@ def test_live_line(stream: io.StringIO, tmp_path: Path, monkeypatch: pytest.Monk
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setenv("COLUMNS", "200")
-    watch = Watch(tmp_path, 10, 0, tensorboard=False, stream=stream, log_seconds=1.0)
+    watch = Watch(tmp_path, 110, 100, tensorboard=False, stream=stream, log_seconds=1.0)  # the first hundred cost no time here
     for n in range(1, 6):
         now[0] += 0.625
-        watch.step(n, values(n), waited=0.125, images=4)
-    watch.validation(5, {"psnr_y": 27.5, "heavy/psnr_y": 20.0}, {"psnr_y": 27.0})
+        watch.step(100 + n, values(n), waited=0.125, images=4)
+    watch.validation(105, {"psnr_y": 27.5, "heavy/psnr_y": 20.0}, {"psnr_y": 27.0})
     watch.close()
     text = stream.getvalue()
     shown = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    assert shown[0].startswith("train: 4/10 it, 1.60 it/s, 0:04 left  waits 20%  l1 0.5208  vgg 2  gan/real 0.25  gan/fake 0.5")
+    assert shown[0].startswith("train: 104/110 it, 1.60 it/s, 0:04 left  waits 20%  l1 0.5208  vgg 2  gan/real 0.25  gan/fake 0.5")
     assert shown[0].rstrip().endswith("MiB") and "rate" not in text and "heavy" not in text
-    assert "iteration 5  validation: psnr_y 27.5000 (Lanczos 27.0000)" in text
+    assert "iteration 105  validation: psnr_y 27.5000 (Lanczos 27.0000)" in text
     assert ("\r" in text) == stream.isatty()
 
 
