@@ -20,6 +20,7 @@ STEPS = {
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
     "fit": ("fit_config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
     "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
+    "ablate": ("ablate_config:AblateConfig", "ablate:ablate", "the paper's ablations: train and evaluate every arm"),
 }
 
 

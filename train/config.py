@@ -142,5 +142,6 @@ def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -
             type=_parser(hint),
             default=argparse.SUPPRESS,
             metavar="VALUE",
+            **({"nargs": "?", "const": True} if hint is bool else {}),
             help=default.replace("%", "%%"),
         )

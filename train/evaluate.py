@@ -158,7 +158,16 @@ def evaluate(config: EvaluateConfig) -> Report:
     Raises:
         VsapisrError: nothing to measure, nothing that could be, weights, device or measure not there.
     """
+    threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
+    try:
+        return measured(config)
+    finally:
+        torch.set_num_threads(threads)  # what runs after it in this process must not depend on it
+
+
+def measured(config: EvaluateConfig) -> Report:
+    """What :func:`evaluate` does."""
     files, (ways, _networks) = material(config), methods(config)
     judge = Judge(perceptual(config.metrics, "cuda" if config.device == "auto" and torch.cuda.is_available()
                              else config.device.replace("auto", "cpu"), references=bool(config.gt)))
