@@ -14,7 +14,7 @@ from train import ablate as module
 from train.__main__ import main
 from train.ablate import ablate, plan
 from train.ablate_config import AblateConfig
-from train.arms import ARMS, WHOLE, chosen
+from train.arms import ARMS, TABLES, WHOLE, chosen
 from train.config import build
 from train.loop import Interrupted
 from vsapisr.errors import ArgumentError, VsapisrError
@@ -76,7 +76,7 @@ def flat(values: dict, before: str = "") -> dict:
 
 
 def test_every_table_has_the_whole_method_and_the_papers_alternatives() -> None:
-    names = {table: [arm.name for arm in ARMS if arm.table == table] for table in ("dataset", "degradation", "enhancement", "perceptual")}
+    names = {table: [arm.name for arm in ARMS if arm.table == table] for table in TABLES}
     assert names == {"dataset": ["dataset-random", "dataset-iqa", WHOLE],
                      "degradation": ["degradation-bsrgan", "degradation-realesrgan", WHOLE],
                      "enhancement": ["enhancement-off", WHOLE],
@@ -170,10 +170,12 @@ def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path
     (tmp_path / "curate.toml").write_text(f"videos = '{tmp_path / 'a.mkv'}'\nout = 'x'\nheight = 144\nscorer = 'compress'\n"
                                           "[selection]\ntopk = 2\nminimum_side = 96\n")
     (tmp_path / "prepare.toml").write_text("source = 'x'\nout = 'x'\nheight = 144\nminimum_side = 96\n")
-    config = make(settings, tables=["dataset", "enhancement"], curate=str(tmp_path / "curate.toml"), prepare=str(tmp_path / "prepare.toml"))
+    files = {name: str(tmp_path / f"{name}.toml") for name in ("curate", "prepare")}
+    config = make(settings, tables=["dataset", "enhancement"], **files)
     plans = {one.arm.name: one for one in plan(config)}
     scorers = {name: one.curation[0].scorer for name, one in plans.items()}
-    assert scorers == {WHOLE: "compress", "dataset-random": "random", "dataset-iqa": "iqa:hyperiqa", "enhancement-off": "compress"}
+    assert scorers == {WHOLE: "compress", "dataset-random": "random", "dataset-iqa": "iqa:hyperiqa",
+                       "enhancement-off": "compress"}
     assert plans["enhancement-off"].stage1.data.folder == plans[WHOLE].stage1.data.folder == f"{config.out}/pictures/paper/gt"
     one = plans["dataset-random"]
     assert one.stage2.data.folder == f"{config.out}/pictures/dataset-random/gt"
@@ -183,8 +185,8 @@ def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path
 
 
 def test_what_cannot_be_run_is_said_before_anything_is(settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    for wrong, word in (({"tables": ["dataset"]}, "curate"), ({"tables": ["speed"]}, "tables"), ({"arms": ["x"]}, "degradation-bsrgan"),
-                        ({"curate": "c.toml"}, "prepare")):
+    for wrong, word in (({"tables": ["dataset"]}, "curate"), ({"tables": ["speed"]}, "tables"),
+                        ({"arms": ["x"]}, "degradation-bsrgan"), ({"curate": "c.toml"}, "prepare")):
         with pytest.raises(ArgumentError, match=word):
             make(settings, **wrong)
     with pytest.raises(ArgumentError, match="stage1: stage = 2"):

@@ -131,7 +131,8 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
 
 
 def test_what_does_not_fit_is_named(gt: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    for wrong, word in (({}, "source"), ({"gt": "x", "levels": ["dark"]}, "levels"), ({"source": "x", "levels": ["light"]}, "levels"),
+    for wrong, word in (({}, "source"), ({"gt": "x", "levels": ["dark"]}, "levels"),
+                        ({"source": "x", "levels": ["light"]}, "levels"),
                         ({"gt": "x", "baselines": ["nearest"]}, "baselines"), ({"gt": "x", "models": ["a", "a"]}, "models"),
                         ({"gt": "x", "threads": 0}, "threads"), ({"gt": "x", "models": [], "baselines": []}, "models")):
         with pytest.raises(ArgumentError, match=word):

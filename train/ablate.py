@@ -72,7 +72,8 @@ class Plan:
         """For people."""
         if self.result():
             return "finished"
-        done = [(name, iterations(config), config.iterations) for name, config in (("stage 1", self.stage1), ("stage 2", self.stage2))]
+        stages = (("stage 1", self.stage1), ("stage 2", self.stage2))
+        done = [(name, iterations(config), config.iterations) for name, config in stages]
         return ", ".join(f"{name} {at}/{total}" for name, at, total in done if at) or "not begun"
 
 
@@ -140,8 +141,8 @@ def check_switches(plans: list[Plan]) -> None:
                     for config in (one.stage1, one.stage2)]
         key = key_of(settings, one.curation[0].scorer if one.curation else "")
         if key in seen:
-            raise ArgumentError(f"arms: {one.arm.name} and {seen[key]} are the same training; the configurations of stage 1 and "
-                                "stage 2 must be the whole method, with every switch as in the paper")
+            raise ArgumentError(f"arms: {one.arm.name} and {seen[key]} are the same training; the configurations of stage 1 "
+                                "and stage 2 must be the whole method, with every switch as in the paper")
         seen[key] = one.arm.name
 
 
@@ -160,7 +161,8 @@ class AblateReport:
         found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
         for level in self.config.evaluate.measured:
             for table in self.config.tables:
-                rows = {arm.label: self._means(arm.name, level) for arm in ARMS if arm.table == table and arm.name in self.results}
+                arms = [arm for arm in ARMS if arm.table == table and arm.name in self.results]
+                rows = {arm.label: self._means(arm.name, level) for arm in arms}
                 if rows:
                     found.setdefault(level, {})[table] = rows
         return found

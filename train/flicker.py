@@ -12,7 +12,7 @@ from .metrics import luma
 __all__ = ["flicker", "held"]
 
 BLOCK = 16  # source pixels
-MEAN, LARGEST = 1.0, 10.0  # levels of luma by which a block that is held may differ: what a codec changes, not a line that moves
+MEAN, LARGEST = 1.0, 10.0  # levels of luma by which a block that is held may differ: a codec's doing, not a line that moves
 
 
 def held(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -74,7 +74,8 @@ def material(config: EvaluateConfig) -> Material:
     if len(chosen) == len(originals) == 1:
         return Material([(chosen[0], next(iter(originals.values())))], moving)
     if missing := [path.name for path in chosen if path.stem not in originals]:
-        raise ArgumentError(f"gt: {config.gt!r} has no original for {', '.join(missing[:5])}; names must agree but for the suffix")
+        raise ArgumentError(f"gt: {config.gt!r} has no original for {', '.join(missing[:5])}; names must "
+                            "agree but for the suffix")
     return Material([(path, originals[path.stem]) for path in chosen], moving)
 
 
@@ -109,8 +110,8 @@ def shots(small: Path | None, gt: Path | None, index: int, level: str, config: E
             made = small_picture(image, level, config.seed, index, config.degradation)
             yield Shot(gt.name, number, made, image)
         return
-    originals = frames(gt, config.frames) if gt else None
-    pairs = zip_longest(frames(small, config.frames), originals) if originals else ((x, None) for x in frames(small, config.frames))
+    smalls = frames(small, config.frames)
+    pairs = zip_longest(smalls, frames(gt, config.frames)) if gt else ((image, None) for image in smalls)
     for number, (image, original) in enumerate(pairs):
         if gt and (image is None or original is None):
             raise ArgumentError(f"{small.name} and {gt.name} differ in length: one ends after {number} frames")
