@@ -1,4 +1,5 @@
-"""Floating point operations counted from hyperparameters: matrix products and convolutions, 2 per multiply-add."""
+"""What the networks cost, counted from hyperparameters: floating point operations of matrix products and convolutions, 2 per
+multiply-add, and values that pass through memory."""
 
 from __future__ import annotations
 
@@ -34,6 +35,33 @@ def grl_flops(config: GRLConfig = GRLConfig(), folded: bool = False) -> dict[str
     }
 
 
+def grl_values(config: GRLConfig = GRLConfig(), folded: bool = False) -> dict[str, float]:
+    """Values per input pixel that each layer of GRL reads and writes, each once: what layer by layer goes through memory.
+
+    Weights are left out, and so are norms, activations and residuals, which a good implementation joins to their neighbours. A
+    form that keeps layers' results in the cache moves less.
+    """
+    dim, anchors = config.dim, config.anchor_down**-2
+    block = {
+        "qkv": dim + 3 * dim,
+        "anchors": dim + anchors * dim / 2,
+        "window": 3 * dim / 2 + dim / 2,
+        "stripe": 3 * dim / 2 + anchors * dim / 2 + dim / 2,
+        "proj": 2 * dim,
+        "mlp": 2 * dim + 2 * config.mlp_dim,
+    }
+    enlarged = 0 if folded else 2  # nearest x2 is written and read
+    return {name: value * sum(config.depths) for name, value in block.items()} | {
+        "conv_first": 3 + dim,
+        "conv_stages": 2 * dim * (len(config.depths) + 1),
+        "conv_before_upsample": 2 * dim,
+        "conv_up1": (1 + 4 + 4 * enlarged) * dim,
+        "conv_up2": (4 + 16 + 16 * enlarged) * dim,
+        "conv_hr": 2 * 16 * dim,
+        "conv_last": 16 * dim + 16 * 3,
+    }
+
+
 def rrdb_flops(blocks: int = 6, features: int = 64, growth: int = 32) -> float:
     """FLOP per input pixel of :class:`scripts.rrdb.RRDB`."""
     inputs = [features + i * growth for i in range(5)]
@@ -41,3 +69,10 @@ def rrdb_flops(blocks: int = 6, features: int = 64, growth: int = 32) -> float:
     body = blocks * 3 * dense + features * features
     tail = (4 + 16 + 16) * features * features + 16 * 3 * features
     return 2 * 9 * (3 * features + body + tail)
+
+
+def rrdb_values(blocks: int = 6, features: int = 64, growth: int = 32) -> float:
+    """Values per input pixel that each convolution of :class:`scripts.rrdb.RRDB` reads and writes, and enlarging."""
+    dense = sum(features + (i + 1) * growth for i in range(4)) + features + 4 * growth + features
+    tail = (1 + 4 * 2 + 4) * features + (4 + 16 * 2 + 16) * features + 2 * 16 * features + 16 * (features + 3)
+    return 3 + features + blocks * 3 * dense + 2 * features + tail
