@@ -11,6 +11,7 @@ from vsapisr.writing import write_atomically
 
 SECTIONS = {
     "network": "the network alone, eager against inference form, CPU and GPU",
+    "chain": "decode, convert, infer, convert, pipe: vspipe against the network alone",
     "lines": "line enhancement of a 720p frame, against a flood fill in plain Python",
     "degradation": "degrading in memory against child processes and temporary files",
     "dataset": "patches per second per worker, share of time of each part",
