@@ -13,7 +13,7 @@ from .clips import drawing
 
 from train.curation.icnet import ICNet, load_icnet
 from train.curation.scoring import ICNetScorer, make_scorer
-from vsapisr.errors import ArgumentError, DeviceError, WeightsError
+from vsapisr.errors import ArgumentError, DeviceError, VsapisrError, WeightsError
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_unknown_scorers_and_devices_name_what_is_accepted(weights, monkeypatch)
     with pytest.raises(DeviceError, match="'gpu' is not known"):
         make_scorer("icnet", weights=str(weights), device="gpu")
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(ArgumentError, match="pip install pyiqa"):
+    with pytest.raises(VsapisrError, match="pip install"):
         make_scorer("iqa:hyperiqa")
 
 
@@ -127,13 +127,16 @@ def test_iqa_negates_metrics_of_which_less_is_better(monkeypatch):
     """pyiqa itself is heavy and fetches weights; this stands in for its three calls that are used."""
 
     def create_metric(name, device):
-        metric = types.SimpleNamespace(lower_better=name == "niqe")
-        return type("Metric", (), {"lower_better": metric.lower_better, "__call__": lambda self, x: x.mean()})()
+        mode = "FR" if name == "psnr" else "NR"
+        values = {"lower_better": name == "niqe", "metric_mode": mode, "__call__": lambda self, x: x.mean()}
+        return type("Metric", (), values)()
 
-    fake = types.SimpleNamespace(list_models=lambda metric_mode: ["niqe", "hyperiqa"], create_metric=create_metric)
+    fake = types.SimpleNamespace(list_models=lambda: ["niqe", "hyperiqa", "psnr"], create_metric=create_metric)
     monkeypatch.setitem(sys.modules, "pyiqa", fake)
     white = np.full((8, 8, 3), 255, np.uint8)
     assert make_scorer("iqa:hyperiqa", device="cpu")([white], [""]) == pytest.approx([1.0])
     assert make_scorer("iqa:niqe", device="cpu")([white], [""]) == pytest.approx([-1.0])
-    with pytest.raises(ArgumentError, match="'iqa:psnr' is no no-reference metric"):
-        make_scorer("iqa:psnr")
+    with pytest.raises(ArgumentError, match="'iqa:psnr' compares with an original"):
+        make_scorer("iqa:psnr", device="cpu")
+    with pytest.raises(ArgumentError, match="'best' is no metric of pyiqa"):
+        make_scorer("iqa:best", device="cpu")

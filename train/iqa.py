@@ -68,8 +68,7 @@ class Measure:
     def __init__(self, name: str, device: torch.device | str = "cpu"):
         package = _package()
         if name not in (known := package.list_models()):
-            raise ArgumentError(f"metrics: {name!r} is not accepted; accepted: psnr_y, ssim_y and others of this project, "
-                                f"and pyiqa's {', '.join(known)}")
+            raise ArgumentError(f"{name!r} is no metric of pyiqa; accepted: {', '.join(known)}")
         try:
             with undisturbed():
                 self.metric = package.create_metric(name, device=torch.device(device))

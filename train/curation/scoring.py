@@ -113,32 +113,16 @@ class IQA:
     """A no-reference metric of pyiqa, negated where lower is better."""
 
     def __init__(self, metric: str, device: str = "auto"):
-        try:
-            import pyiqa
-        except ImportError:
-            raise ArgumentError(
-                f"scorer: 'iqa:{metric}' needs pyiqa, which is not installed; "
-                'pip install pyiqa (the project\'s extra "metrics")'
-            ) from None
-        self.device = pick_device(device)
-        known = pyiqa.list_models(metric_mode="NR")
-        if metric not in known:
-            raise ArgumentError(
-                f"scorer: 'iqa:{metric}' is no no-reference metric of pyiqa; accepted: {', '.join(known)}"
-            )
-        self.metric = pyiqa.create_metric(metric, device=self.device)
-        self.sign = -1.0 if self.metric.lower_better else 1.0
+        from ..iqa import Measure
+
+        self.measure = Measure(metric, pick_device(device))
+        if self.measure.full_reference:
+            raise ArgumentError(f"scorer: 'iqa:{metric}' compares with an original; accepted: a no-reference metric of pyiqa")
+        self.sign = -1.0 if self.measure.lower_is_better else 1.0
         self.name = f"iqa-{metric}"
 
     def __call__(self, images: Sequence[np.ndarray], keys: Sequence[str]) -> list[float]:
-        import torch
-
-        scores = []
-        with torch.inference_mode():
-            for image in images:
-                x = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)[None].float() / 255
-                scores.append(self.sign * float(self.metric(x)))
-        return scores
+        return [self.sign * self.measure(image) for image in images]
 
 
 def make_scorer(name: str, *, weights: str = "", device: str = "auto", seed: int = 0) -> Scorer:
