@@ -20,6 +20,7 @@ from train.__main__ import main
 from train.config import build
 from train.evaluate import evaluate
 from train.evaluate_config import EvaluateConfig
+from train.footage import length
 from train.levels import bicubic, check_levels, lanczos, quarter, small_picture
 from train.metrics import psnr_y, ssim_y
 from train.tables import Row, means, method_table
@@ -88,6 +89,7 @@ def test_clips_with_originals_and_flicker(tmp_path: Path) -> None:
         frames = [image.repeat(scale, 0).repeat(scale, 1) for image in pictures]
         write_clip(tmp_path / name / "clip.mkv", frames, options=options, pix_fmt="yuv444p")
     report, results = run(source=str(tmp_path / "small"), gt=str(tmp_path / "large"), out=str(tmp_path / "out"), models=[])
+    assert length(tmp_path / "large/clip.mkv", 0) == 4 and length(tmp_path / "large/clip.mkv", 3) == 3
     frames = [row for row in results["pictures"] if row["method"] == "lanczos"]
     assert [row["frame"] for row in frames] == [0, 1, 2, 3] and all(row["level"] == "given" for row in frames)
     assert "flicker" not in frames[0]["values"]

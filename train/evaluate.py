@@ -22,7 +22,7 @@ from vsapisr.picture import busiest
 from vsapisr.writing import write_atomically
 
 from .evaluate_config import EvaluateConfig
-from .footage import Material, Shot, material, shots
+from .footage import Files, Shot, length, material, shots
 from .levels import bicubic, lanczos
 from .measures import Judge, perceptual
 from .metrics import psnr_y
@@ -101,17 +101,20 @@ def network_method(model: str, config: EvaluateConfig) -> Enlarge:
 
 
 class Sheet:
-    """Cells of the contact sheet of one level: the busiest part of chosen pictures, as each method made it."""
+    """Cells of the contact sheet of one level: the busiest part of chosen pictures, as each method made it.
 
-    def __init__(self, files: Material, rows: int, middle: int):
-        names = [(small or gt).name for small, gt in files.files]
+    Of a clip it is the picture numbered ``middle``, or the last before it.
+    """
+
+    def __init__(self, files: Files, rows: int, middle: int):
+        names = [(small or gt).name for small, gt in files]
         count = min(rows, len(names))
         self.wanted = {names[round(n)] for n in np.linspace(0, len(names) - 1, count)} if count else set()
-        self.last = middle if files.moving else 0
+        self.last = middle
         self.cells: dict[str, tuple[list[np.ndarray], list[list[str]]]] = {}
 
     def add(self, shot: Shot, results: dict[str, np.ndarray]) -> None:
-        """Of a clip the latest picture up to the middle stays."""
+        """A cell of ``shot``, if it is one that is wanted; the latest of a clip stays."""
         if shot.clip not in self.wanted or shot.frame > self.last:
             return
         large = cv2.resize(shot.small, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_NEAREST)
@@ -174,19 +177,19 @@ def measured(config: EvaluateConfig) -> Report:
     report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
-    expected = (config.frames or 100) if files.moving else 1
-    sheets = {level: Sheet(files, config.sheet, expected // 2) for level in config.measured}
-    with Progress("evaluate", len(files.files) * len(sheets) * expected, "pictures") as progress:
+    expected = [length(small or gt, config.frames) for small, gt in files]
+    sheets = {level: Sheet(files, config.sheet, max(expected) // 2) for level in config.measured}
+    with Progress("evaluate", sum(expected) * len(sheets), "pictures") as progress:
         done = 0
         for level, sheet in sheets.items():
-            for index, (small, gt) in enumerate(files.files):
+            for index, (small, gt) in enumerate(files):
                 try:
                     for number, shot in enumerate(shots(small, gt, index, level, config)):
                         report.rows += one_shot(shot, level, ways, judge, sheet)
-                        progress.to(done + min(number + 1, expected), f"{level} {shot.clip}")
+                        progress.to(done + min(number + 1, expected[index]), f"{level} {shot.clip}")
                 except VsapisrError as error:
                     report.refused[f"{level} {(small or gt).name}"] = str(error)
-                done += expected
+                done += expected[index]
     if not report.rows:
         raise ArgumentError(f"nothing could be measured: {next(iter(report.refused.values()))}")
     save(report, {level: sheet.draw() for level, sheet in sheets.items()})

@@ -20,7 +20,7 @@ from .images import list_images, read_image
 from .images import SUFFIXES as IMAGES
 from .levels import small_picture, whole
 
-__all__ = ["Material", "Shot", "material", "shots"]
+__all__ = ["Files", "Shot", "length", "material", "shots"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,8 @@ class Shot:
     """(4H, 4W, 3) uint8."""
 
 
-@dataclass(frozen=True)
-class Material:
-    """Files chosen: (small, original) of each clip or image, one of them None where there is none."""
-
-    files: list[tuple[Path | None, Path | None]]
-    moving: bool
-    """Clips rather than images."""
+Files = list[tuple[Path | None, Path | None]]
+"""(small, original) of each clip or image, one of them None where there is none."""
 
 
 def files_of(place: str) -> list[Path]:
@@ -56,7 +51,7 @@ def files_of(place: str) -> list[Path]:
     return list_videos(path)
 
 
-def material(config: EvaluateConfig) -> Material:
+def material(config: EvaluateConfig) -> Files:
     """What ``config`` is about.
 
     Raises:
@@ -65,18 +60,17 @@ def material(config: EvaluateConfig) -> Material:
     first = files_of(config.source or config.gt)
     count = min(config.images or len(first), len(first))
     chosen = [first[n] for n in sorted({round(n) for n in np.linspace(0, len(first) - 1, count)})]
-    moving = chosen[0].suffix.lower() in SUFFIXES
     if not config.source:
-        return Material([(None, path) for path in chosen], moving)
+        return [(None, path) for path in chosen]
     if not config.gt:
-        return Material([(path, None) for path in chosen], moving)
+        return [(path, None) for path in chosen]
     originals = {path.stem: path for path in files_of(config.gt)}
     if len(chosen) == len(originals) == 1:
-        return Material([(chosen[0], next(iter(originals.values())))], moving)
+        return [(chosen[0], next(iter(originals.values())))]
     if missing := [path.name for path in chosen if path.stem not in originals]:
         raise ArgumentError(f"gt: {config.gt!r} has no original for {', '.join(missing[:5])}; names must "
                             "agree but for the suffix")
-    return Material([(path, originals[path.stem]) for path in chosen], moving)
+    return [(path, originals[path.stem]) for path in chosen]
 
 
 def frames(path: Path, most: int) -> Iterator[np.ndarray]:
@@ -94,6 +88,20 @@ def frames(path: Path, most: int) -> Iterator[np.ndarray]:
                 yield picture(frame, stream.sample_aspect_ratio)
     except (av.FFmpegError, OSError) as error:
         raise ClipError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def length(path: Path, most: int) -> int:
+    """About how many pictures :func:`frames` gives, by the headers; 1 of what cannot be opened."""
+    if path.suffix.lower() not in SUFFIXES:
+        return 1
+    try:
+        with av.open(str(path)) as container:
+            stream = video_stream(container)
+            seconds = container.duration / av.time_base if container.duration else 0.0
+            count = stream.frames or round(seconds * float(stream.average_rate or 24)) or most or 1
+    except (av.FFmpegError, OSError, ClipError):
+        return 1
+    return min(count, most) if most else count
 
 
 def shots(small: Path | None, gt: Path | None, index: int, level: str, config: EvaluateConfig) -> Iterator[Shot]:
