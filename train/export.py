@@ -1,26 +1,166 @@
-"""The averaged weights of a checkpoint as a safetensors file that the filter loads."""
+"""The step ``export``: the averaged weights of a run, or any weights, as files for the filter and for other programs."""
 
 from __future__ import annotations
 
+import io
 import json
-import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
+
+import vsapisr
+from vsapisr import weights
+from vsapisr.errors import VsapisrError
+from vsapisr.networks.grl import GRL
+from vsapisr.writing import write_atomically
 
 from . import checkpoint
+from .config import check
+from .published_layout import published
 
-PLACES = ("data", "val", "out")
+__all__ = ["ExportConfig", "ExportError", "ExportReport", "Source", "export", "read_source"]
+
+SUFFIXES = (".safetensors", ".pth", ".onnx")
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+PLACES = ("data", "val", "out", "folder", "cache", "pseudo_gt", "init", "source", "weights")
+"""Keys of configurations that name places on the disk of whoever trained."""
 
 
-def export(source: Path, target: Path, metadata: dict[str, str], dtype: torch.dtype = torch.float32) -> None:
-    """Write the EMA weights of ``source`` to ``target``; ``metadata`` is stored as text beside the configuration, which
-    loses the places on the disk of whoever trained."""
-    state = checkpoint.load(source)
-    config = {key: value for key, value in json.loads(state["config"]).items() if key not in PLACES}
-    weights = {name: value.to(dtype).contiguous() for name, value in state["ema"].items()}
-    temporary = target.with_name(target.name + ".part")
-    save_file(weights, temporary, {"iterations": str(state["iteration"]), "config": json.dumps(config), **metadata})
-    temporary.chmod(0o644)
-    os.replace(temporary, target)
+class ExportError(VsapisrError, OSError):
+    """A file cannot be written, or what it takes to write it is not installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What is written where."""
+
+    source: str
+    """A checkpoint, a run's folder (its best.pth, else its last.pth), a weight file, or a model's name."""
+    target: tuple[str, ...]
+    """Files to write. The suffix says what: .safetensors (for the filter), .pth (the published layout), .onnx (for
+    vs-mlrt, ONNX Runtime, TensorRT).
+    """
+    precision: str = "fp32"
+    """"fp32" or "fp16": of the weights and, in ONNX, of input and output."""
+
+    def __post_init__(self) -> None:
+        check(bool(self.target), "target", self.target, f"one or more files ending in {', '.join(SUFFIXES)}")
+        for name in self.target:
+            check(Path(name).suffix in SUFFIXES, "target", name, f"a file ending in {', '.join(SUFFIXES)}")
+        check(self.precision in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network, and what is known of how it was made."""
+
+    network: GRL
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    written: dict[str, int] = field(default_factory=dict)
+    """File -> bytes."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {size / 1e6:.2f} MB" for name, size in self.written.items())
+
+
+def without_places(value: Any, key: str = "") -> Any:
+    """A configuration without what tells the disk it was made on: keys of ``PLACES`` that hold text, and all paths."""
+    if isinstance(value, dict):
+        kept = {name: without_places(one, name) for name, one in value.items()}
+        return {name: one for name, one in kept.items() if one is not None or value[name] is None}
+    if isinstance(value, str) and (key in PLACES or "/" in value or "\\" in value):
+        return None
+    return value
+
+
+def of_checkpoint(state: dict[str, Any], path: Path) -> Source:
+    """The averaged weights, and the run's configuration, iterations, validation and metadata as text."""
+    network = GRL(weights.hyperparameters(state["ema"], path))
+    network.load_state_dict(state["ema"])
+    config = without_places(json.loads(state.get("config") or "{}"))
+    metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(config)}
+    if state.get("validation"):
+        metadata["validation"] = json.dumps(state["validation"])
+    return Source(network, state.get("metadata", {}) | metadata)
+
+
+def of_weights(path: Path) -> Source:
+    """A weight file; its metadata if it is safetensors."""
+    network, metadata = weights.load(path), {}
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+    return Source(network, metadata)
+
+
+def read_source(source: str) -> Source:
+    """What ``source`` names, in eval mode.
+
+    Raises:
+        VsapisrError: it is missing, damaged or of another network.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        found = [path / name for name in ("best.pth", "last.pth") if (path / name).is_file()]
+        check(bool(found), "source", source, "a run's folder (this one has neither best.pth nor last.pth), a file or a model's name")
+        path = found[0]
+    else:
+        path = weights.find(source)
+    state = None
+    if path.suffix != ".safetensors":
+        try:
+            state = checkpoint.load(path)
+        except checkpoint.CheckpointError:
+            pass  # another layout of weights, or :mod:`vsapisr.weights` will say what is wrong with it
+    made = of_checkpoint(state, path) if state and "ema" in state else of_weights(path)
+    metadata = {name: value for name, value in made.metadata.items() if name != "format"} | {"vsapisr": vsapisr.__version__}
+    return Source(made.network.eval().requires_grad_(False), metadata)
+
+
+def _onnx(source: Source, dtype: torch.dtype) -> bytes:
+    try:
+        from .onnx_form import build
+    except ModuleNotFoundError as error:
+        raise ExportError(f"writing .onnx needs the package {error.name!r}: pip install vsapisr[onnx]") from None
+    return build(source.network, dtype, source.metadata).SerializeToString()
+
+
+def encoded(source: Source, suffix: str, dtype: torch.dtype) -> bytes:
+    """The file that ``suffix`` of ``SUFFIXES`` stands for."""
+    if suffix == ".onnx":
+        return _onnx(source, dtype)
+    if suffix == ".pth":
+        data = io.BytesIO()
+        torch.save(published(source.network, dtype, source.metadata), data)
+        return data.getvalue()
+    state = source.network.state_dict()
+    return save({name: value.to(dtype).contiguous() for name, value in state.items()}, source.metadata)
+
+
+def export(config: ExportConfig) -> ExportReport:
+    """Write all targets of ``config``; each appears when it is whole.
+
+    Raises:
+        VsapisrError: the source cannot be used, the onnx package is missing, or a file cannot be written.
+    """
+    source, written = read_source(config.source), {}
+    dtype = PRECISIONS[config.precision]
+    largest = max(float(value.abs().max()) for value in source.network.state_dict().values())
+    check(largest <= torch.finfo(dtype).max, "precision", config.precision, f"fp32: a weight is {largest:.3g}, too large for fp16")
+    for name in config.target:
+        data, path = encoded(source, Path(name).suffix, dtype), Path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written: {error.strerror or error}") from None
+        written[name] = len(data)
+    return ExportReport(written=written)
