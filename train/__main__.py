@@ -19,6 +19,7 @@ STEPS = {
     "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
     "fit": ("fit_config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
+    "export": ("export:ExportConfig", "export:export", "weights for the filter, the published layout, ONNX"),
     "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
     "ablate": ("ablate_config:AblateConfig", "ablate:ablate", "the paper's ablations: train and evaluate every arm"),
 }
@@ -39,18 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
         step.add_argument("--config", metavar="FILE.toml", default=argparse.SUPPRESS)
         if name in arguments[:1]:  # only the step asked for is imported
             add_options(step, find(config))
-    export = steps.add_parser("export", help="write a checkpoint's weights for the filter")
-    export.add_argument("checkpoint", type=Path)
-    export.add_argument("target", type=Path)
     types = steps.add_parser("frametypes", help="mean coded size of I, P and B pictures of videos, as a chart")
     types.add_argument("videos", type=Path, nargs="+")
     types.add_argument("--out", type=Path, default=Path("frametypes.png"))
     options = vars(parser.parse_args(arguments))
     step = options.pop("step")
     try:
-        if step == "export":
-            find("export:export")(options["checkpoint"], options["target"], {})
-        elif step == "frametypes":
+        if step == "frametypes":
             print(find("curation.frametypes:chart_videos")(options["videos"], options["out"]))
         else:
             config, run, _ = STEPS[step]

@@ -24,7 +24,7 @@ from .curation.config import CurateConfig, PrepareConfig
 from .curation.curate import curate
 from .curation.rescale import prepare
 from .evaluate import LICENCE, evaluate
-from .export import export
+from .export import ExportConfig, export
 from .fit_config import FitConfig
 from .iqa import installed
 from .loop import LAST, Interrupted, fit
@@ -203,7 +203,8 @@ def train_arm(one: Plan) -> None:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-    export(one.folder / LAST, one.folder / f"{one.arm.name}.safetensors", {"arm": one.arm.name})
+    target = str(one.folder / f"{one.arm.name}.safetensors")
+    export(ExportConfig(source=str(one.folder / LAST), target=(target,)), arm=one.arm.name)
 
 
 def finish_arm(one: Plan) -> dict[str, Any]:

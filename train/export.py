@@ -26,7 +26,7 @@ __all__ = ["ExportConfig", "ExportError", "ExportReport", "Source", "export", "r
 
 SUFFIXES = (".safetensors", ".pth", ".onnx")
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
-PLACES = ("data", "val", "out", "folder", "cache", "pseudo_gt", "init", "source", "weights")
+PLACES = ("data", "val", "out", "folder", "cache", "pseudo_gt", "source", "weights")
 """Keys of configurations that name places on the disk of whoever trained."""
 
 
@@ -145,14 +145,14 @@ def encoded(source: Source, suffix: str, dtype: torch.dtype) -> bytes:
     return save({name: value.to(dtype).contiguous() for name, value in state.items()}, source.metadata)
 
 
-def export(config: ExportConfig) -> ExportReport:
-    """Write all targets of ``config``; each appears when it is whole.
+def export(config: ExportConfig, **metadata: str) -> ExportReport:
+    """Write all targets of ``config``, with ``metadata`` beside the source's; each appears when it is whole.
 
     Raises:
         VsapisrError: the source cannot be used, the onnx package is missing, or a file cannot be written.
     """
-    source, written = read_source(config.source), {}
-    dtype = PRECISIONS[config.precision]
+    source, written, dtype = read_source(config.source), {}, PRECISIONS[config.precision]
+    source = Source(source.network, source.metadata | metadata)
     largest = max(float(value.abs().max()) for value in source.network.state_dict().values())
     check(largest <= torch.finfo(dtype).max, "precision", config.precision, f"fp32: a weight is {largest:.3g}, too large for fp16")
     for name in config.target:
