@@ -31,7 +31,8 @@ def run_folder(folder: Path, name: str = "last.pth", **more: object) -> Path:
     folder.mkdir(exist_ok=True)
     state = {
         "ema": perturbed(TINY).state_dict(), "iteration": 1234, "config": json.dumps(config),
-        "metadata": {"losses": "1 l1 + 0.2 adversarial", "drawings": "42"}, "validation": {"psnr_y.light": 27.5},
+        "metadata": {"losses": "1 l1 / 0.2 adversarial", "drawings": "42", "init": "/home/some one/first"},
+        "validation": {"psnr_y.light": 27.5},
     }  # fmt: skip
     checkpoint.save(folder / name, state | more)
     return folder
@@ -67,6 +68,7 @@ def test_metadata_tell_how_it_was_made_but_not_where(tmp_path):
     with safe_open(target, "pt") as file:
         metadata = file.metadata()
     assert metadata["iterations"] == "1234" and metadata["drawings"] == "42" and metadata["arm"] == "no lines"
+    assert metadata["losses"] == "1 l1 / 0.2 adversarial" and "init" not in metadata
     assert metadata["vsapisr"] == vsapisr.__version__ and json.loads(metadata["validation"]) == {"psnr_y.light": 27.5}
     assert json.loads(metadata["config"]) == {"stage": 2, "data": {"batch": 32}}
     again = tmp_path / "again.pth"
@@ -107,8 +109,9 @@ def test_unusable_sources_are_named(tmp_path):
     target = tmp_path / "x.safetensors"
     (tmp_path / "text.pth").write_text("no weights")
     (tmp_path / "empty").mkdir()
-    for source, kind, word in (("nothing", WeightsError, "unknown model"), (tmp_path / "gone.pth", WeightsError, "does not exist"),
-                               (tmp_path / "text.pth", WeightsError, "neither"), (tmp_path / "empty", ArgumentError, "best.pth")):
+    sources = [("nothing", WeightsError, "unknown model"), (tmp_path / "gone.pth", WeightsError, "does not exist"),
+               (tmp_path / "text.pth", WeightsError, "neither"), (tmp_path / "empty", ArgumentError, "best.pth")]
+    for source, kind, word in sources:
         with pytest.raises(kind, match=word):
             export(configured(source, target))
     large = perturbed(TINY)

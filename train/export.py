@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
@@ -71,12 +72,17 @@ class ExportReport:
         return "\n".join(f"{name}: {size / 1e6:.2f} MB" for name, size in self.written.items())
 
 
+def is_path(text: str) -> bool:
+    """Absolute on some system, or with separators and no blanks; a sentence may have a slash in it."""
+    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or bool(re.fullmatch(r"\S*[/\\]\S*", text))
+
+
 def without_places(value: Any, key: str = "") -> Any:
     """A configuration without what tells the disk it was made on: keys of ``PLACES`` that hold text, and all paths."""
     if isinstance(value, dict):
         kept = {name: without_places(one, name) for name, one in value.items()}
         return {name: one for name, one in kept.items() if one is not None or value[name] is None}
-    if isinstance(value, str) and (key in PLACES or "/" in value or "\\" in value):
+    if isinstance(value, str) and (key in PLACES or is_path(value)):
         return None
     return value
 
@@ -89,7 +95,7 @@ def of_checkpoint(state: dict[str, Any], path: Path) -> Source:
     metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(config)}
     if state.get("validation"):
         metadata["validation"] = json.dumps(state["validation"])
-    return Source(network, state.get("metadata", {}) | metadata)
+    return Source(network, without_places(state.get("metadata", {})) | metadata)
 
 
 def of_weights(path: Path) -> Source:
@@ -110,7 +116,7 @@ def read_source(source: str) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         found = [path / name for name in ("best.pth", "last.pth") if (path / name).is_file()]
-        check(bool(found), "source", source, "a run's folder (this one has neither best.pth nor last.pth), a file or a model's name")
+        check(bool(found), "source", source, "a run's folder (this one has no best.pth or last.pth), a file or a model's name")
         path = found[0]
     else:
         path = weights.find(source)
@@ -154,7 +160,8 @@ def export(config: ExportConfig, **metadata: str) -> ExportReport:
     source, written, dtype = read_source(config.source), {}, PRECISIONS[config.precision]
     source = Source(source.network, source.metadata | metadata)
     largest = max(float(value.abs().max()) for value in source.network.state_dict().values())
-    check(largest <= torch.finfo(dtype).max, "precision", config.precision, f"fp32: a weight is {largest:.3g}, too large for fp16")
+    fits = largest <= torch.finfo(dtype).max
+    check(fits, "precision", config.precision, f"fp32: a weight is {largest:.3g}, too large for fp16")
     for name in config.target:
         data, path = encoded(source, Path(name).suffix, dtype), Path(name)
         try:

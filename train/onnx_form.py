@@ -80,8 +80,8 @@ class Graph:
         return self.add("LayerNormalization", x, self.weight(layer.weight), self.weight(layer.bias), epsilon=layer.eps)
 
     def conv(self, x: str, layer: nn.Conv2d) -> str:
-        sides = [layer.padding[0]] * 4
-        return self.add("Conv", x, self.weight(layer.weight), self.weight(layer.bias), kernel_shape=layer.kernel_size, pads=sides)
+        weight, bias, pads = self.weight(layer.weight), self.weight(layer.bias), [layer.padding[0]] * 4
+        return self.add("Conv", x, weight, bias, kernel_shape=layer.kernel_size, pads=pads)
 
     def roll(self, x: str, shift: int) -> str:
         """The cyclic shift by ``-shift`` along both sides of (1, H, W, C)."""

@@ -45,7 +45,8 @@ def derived(network: GRL) -> dict[str, Tensor]:
     tokens = _regions(SIZE, window, window // 2)
     means = _regions(SIZE // network.config.anchor_down, anchors, anchors // 2)
     mask = (means[:, :, None] != tokens[:, None, :]) * -100.0
-    buffers = {"table_w": table(*own.table), "table_sh": table(*gather.table), "table_sv": table(*gather.table), "index_w": index(own)}
+    buffers = {f"table_{kind}": table(*part.table) for kind, part in (("w", own), ("sh", gather), ("sv", gather))}
+    buffers["index_w"] = index(own)
     for stripe in ("sh", "sv"):
         buffers |= {f"index_{stripe}_a2w": index(gather), f"index_{stripe}_w2a": index(spread)}
     buffers["mask_w"] = shift_mask(SIZE, SIZE, window)
