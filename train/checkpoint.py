@@ -78,7 +78,8 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0][:120]})") from None
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[0][:120]})") from None
     if not isinstance(state, dict) or "ema" not in state and "term" not in state:
         raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")
     return state

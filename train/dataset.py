@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from vsapisr.errors import ArgumentError
 from .cache import key_of
 from .degradation.draws import generator
 from .images import list_images
+from .progress import Progress
 from .stream import Crops, DatasetConfig, ImageStream
 
 __all__ = ["Batches", "DatasetConfig"]
@@ -111,11 +112,21 @@ class Batches:
                 log.warning("skipped: %s", reason)
         return crops
 
-    def _samples(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _filled(self, loader: Iterator[Crops]) -> list[Crops]:
+        """The first pool, which takes a while."""
+        held: list[Crops] = []
+        with Progress("first pool", self.config.pool, "drawings") as progress:
+            while len(held) < self.config.pool:
+                held.append(self._next(loader))
+                if self.rank == 0:
+                    progress.advance()
+        return held
+
+    def _samples(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
         pool, size = self.config.pool, self.config.pool * self.config.per_image
         block, offset = divmod(self.position, size)
         loader = self._loader(block * pool)
-        held = [self._next(loader) for _ in range(pool)]
+        held = self._filled(loader)
         while True:
             coming: list[Crops] = []
             for number, (image, crop) in enumerate(self._order(block)):
@@ -126,7 +137,7 @@ class Batches:
                     yield one.lr[crop], one.gt[crop], one.pseudo_gt[crop]
             held, block, offset = coming, block + 1, 0
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
         samples = self._samples()
         while True:
             batch = [next(samples) for _ in range(self.config.batch)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class Feed:
         """Samples of each stream in the batches handed out so far."""
         self.waited = 0.0
         """Seconds that the last ``next`` took."""
-        self._batches: Iterator[tuple[int, Batch]] | None = None
+        self._batches: Generator[tuple[int, Batch]] | None = None
 
     @property
     def drawings(self) -> int:
@@ -68,34 +68,57 @@ class Feed:
     def __next__(self) -> Batch:
         start = time.monotonic()
         if self._batches is None:
-            ahead = self.device.type == "cuda"
-            self._batches = _in_thread(self._joined()) if ahead else self._joined()
+            self._batches = self._ahead() if self.device.type == "cuda" else self._joined()
         self.position, batch = next(self._batches)
         batch = tuple(part.to(self.device, non_blocking=True) for part in batch)
         self.waited = time.monotonic() - start
         return batch
 
-    def _joined(self) -> Iterator[tuple[int, Batch]]:
+    def close(self) -> None:
+        """End workers and thread; the next ``next`` starts them again."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+    def _joined(self) -> Generator[tuple[int, Batch]]:
         """Batches of all streams of this process, each with the position after it."""
-        for batches in zip(*self.streams):
-            joined = batches[0] if len(batches) == 1 else tuple(torch.cat(parts) for parts in zip(*batches))
-            yield self.streams[0].position, tuple(part.pin_memory() for part in joined) if self.device.type == "cuda" else joined
-
-
-def _in_thread(batches: Iterator[tuple[int, Batch]]) -> Iterator[tuple[int, Batch]]:
-    """The same, made ready by a thread two batches ahead while the device works."""
-    ready: queue.Queue[tuple[int, Batch] | BaseException] = queue.Queue(2)
-
-    def work() -> None:
+        streams = [iter(stream) for stream in self.streams]
         try:
-            for batch in batches:
-                ready.put(batch)
-        except BaseException as error:  # handed to the thread that waits
-            ready.put(error)
+            while True:
+                batches = [next(stream) for stream in streams]
+                yield self.streams[0].position, tuple(torch.cat(parts) for parts in zip(*batches))
+        finally:
+            for stream in streams:
+                stream.close()
 
-    threading.Thread(target=work, daemon=True, name="feed").start()
-    while True:
-        batch = ready.get()
-        if isinstance(batch, BaseException):
-            raise batch
-        yield batch
+    def _ahead(self) -> Generator[tuple[int, Batch]]:
+        """The same in pinned memory, made ready by a thread, two batches ahead, while the device works."""
+        ready: queue.Queue[tuple[int, Batch] | BaseException] = queue.Queue(2)
+        ended = threading.Event()
+
+        def work() -> None:
+            batches = self._joined()
+            try:
+                while not ended.is_set():
+                    position, batch = next(batches)
+                    ready.put((position, tuple(part.pin_memory() for part in batch)))
+            except BaseException as error:  # handed to the thread that waits
+                ready.put(error)
+            finally:
+                batches.close()
+
+        thread = threading.Thread(target=work, daemon=True, name="feed")
+        thread.start()
+        try:
+            while True:
+                batch = ready.get()
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield batch
+        finally:
+            ended.set()
+            while thread.is_alive():  # it may wait for room
+                try:
+                    ready.get(timeout=0.1)
+                except queue.Empty:
+                    pass

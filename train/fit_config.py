@@ -78,6 +78,8 @@ class FitConfig:
     tensorboard: bool = True
     network: GRLConfig = field(default_factory=GRLConfig)
     """Sizes, and ``network.drop_path``."""
+    discriminator_channels: int = 64
+    """Width of the discriminator's first layer."""
     loss: LossConfig = field(default_factory=LossConfig)
 
     @classmethod
@@ -89,7 +91,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         check(self.out != "", "out", self.out, "a folder")
         check(self.stage in STAGES, "stage", self.stage, "1 or 2")
-        for key in ("iterations", "accumulate", "halve_every", "save_every", "nonfinite_limit"):
+        for key in ("iterations", "accumulate", "halve_every", "save_every", "nonfinite_limit",
+                    "discriminator_channels"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("shards", "warmup", "clip_norm", "seed", "threads", "save_seconds", "keep"):
             value = getattr(self, key)

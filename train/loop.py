@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def train(config: FitConfig, processes: Processes) -> Path:
     else:
         run.record("start")
     watch = Watch(out, config.iterations, run.iteration, tensorboard=config.tensorboard, enabled=processes.first)
-    with watch, stop_signals() as stop:
+    with watch, stop_signals() as stop, closing(run.feed):
         iterate(run, watch, stop)
     return last
 

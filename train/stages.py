@@ -92,7 +92,7 @@ class Parts:
         self.losses = GeneratorLoss(config.loss).to(device)
         self.networks: dict[str, nn.Module] = {"g": self.generator}
         if config.loss.adversarial:
-            self.networks["d"] = Discriminator().to(device, memory_format=self.format).train()
+            self.networks["d"] = Discriminator(config.discriminator_channels).to(device, memory_format=self.format).train()
         rates = {"g": config.learning_rate, "d": config.learning_rate_d}
         self.optimizers = {
             key: torch.optim.Adam(network.parameters(), lr=rates[key], betas=(0.9, 0.99), fused=True)
