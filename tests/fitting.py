@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -130,3 +131,11 @@ def killed(values: dict[str, Any], event: str, count: int) -> None:
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL, process.exitcode
+
+
+def toml(values: dict[str, Any], table: str = "") -> str:
+    """The text of a TOML file."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    text = "\n".join([f"[{table}]", *lines] if table else lines) + "\n"
+    inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+    return text + "".join(toml(value, f"{table}.{key}" if table else key) for key, value in inner.items())

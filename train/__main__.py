@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,8 @@ STEPS = {
     "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
     "ablate": ("ablate_config:AblateConfig", "ablate:ablate", "the paper's ablations: train and evaluate every arm"),
 }
+PLANS = {"fit": "plan:plan"}
+"""What ``--dry-run`` calls instead."""
 
 
 def find(place: str) -> Any:
@@ -40,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         step.add_argument("--config", metavar="FILE.toml", default=argparse.SUPPRESS)
         if name in arguments[:1]:  # only the step asked for is imported
             add_options(step, find(config))
+        if name in PLANS:
+            step.add_argument("--dry-run", action="store_true", help="print the whole plan with estimates, write nothing")
     types = steps.add_parser("frametypes", help="mean coded size of I, P and B pictures of videos, as a chart")
     types.add_argument("videos", type=Path, nargs="+")
     types.add_argument("--out", type=Path, default=Path("frametypes.png"))
@@ -50,7 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(find("curation.frametypes:chart_videos")(options["videos"], options["out"]))
         else:
             config, run, _ = STEPS[step]
-            print(find(run)(load(find(config), options.pop("config", None), options)))
+            run = PLANS[step] if options.pop("dry_run", False) else run
+            result = find(run)(load(find(config), options.pop("config", None), options))
+            if os.environ.get("RANK", "0") == "0":  # of several processes under torchrun one speaks
+                print(result)
     except VsapisrError as error:
         print(f"train {step}: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from .fit_config import FitConfig, changes, rate_factor
 from .images import list_images
 from .progress import clock
 from .stages import BEST, Parts
+from .stream import ImageStream
 from .watch import memory
 
 __all__ = ["plan"]
@@ -104,11 +106,22 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
         parts.apply()
         torch.stack(list(norms.values())).tolist()  # waits for the device
         seconds.append(time.perf_counter() - start)
-    one = statistics.median(seconds[1:])
+    one, drawing = statistics.median(seconds[1:]), _seconds_per_drawing(config)
+    wanted = config.data.batch / config.data.per_image * drawing / one
     used = ", ".join(f"{key.removeprefix('memory/').removesuffix('_mib')} {value:.0f} MiB" for key, value in memory().items())
     return [
         _line("step", f"{one:.3g} s an update in {config.precision} on {parts.device} with {torch.get_num_threads()} threads, "
-                      f"{1 / one:.2f} it/s: {clock(one * config.iterations)} in all, data and validation not counted"),
+                      f"{1 / one:.2f} it/s: {clock(one * config.iterations)} in all, waiting for data and validation not counted"),
+        _line("data", f"{drawing:.3g} s of one core a drawing without a cache; {wanted:.1f} workers in all would keep up"),
         _line("memory", used),
         "Nothing was written.",
     ]  # fmt: skip
+
+
+def _seconds_per_drawing(config: FitConfig) -> float:
+    """Of reading, degrading and enhancing, without the cache."""
+    stream = ImageStream(list_images(config.data.folder), replace(config.data, cache=""))
+    start = time.perf_counter()
+    for number in range(STEPS):
+        stream.crops(number)
+    return (time.perf_counter() - start) / STEPS
