@@ -16,7 +16,8 @@ from PIL import Image
 from train.config import build, merged
 from train.fit_config import FitConfig
 
-NETWORK = {"dim": 16, "depths": [2, 1], "heads_window": 1, "heads_stripe": 1, "mlp_dim": 16, "bias_dim": 8}
+NETWORK = {"dim": 16, "depths": [2, 1], "heads_window": 1, "heads_stripe": 1, "mlp_dim": 16, "bias_dim": 8,
+           "drop_path": 0.0}
 EASY = {"easy": {"probability": 1.0}}
 
 
