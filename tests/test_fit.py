@@ -15,6 +15,7 @@ from PIL import Image
 
 from train import checkpoint
 from train.__main__ import main
+from train.config import load
 from train.distributed import Processes
 from train.fit_config import FitConfig, rate_factor
 from train.images import list_images
@@ -201,7 +202,7 @@ def test_the_discriminator_sees_drawings_and_the_losses_their_pseudo_gt(folder, 
     run, seen = config_run(second_stage(folder, tmp_path)), {}
     lr, _, _ = next(run.feed)
     gt, pseudo = (torch.full((2, 3, 96, 96), value, dtype=torch.uint8) for value in (51, 204))
-    run.parts.networks["d"].register_forward_hook(lambda _, inputs, __: seen.setdefault("d", []).append(inputs[0].mean().item()))
+    run.parts.networks["d"].register_forward_hook(lambda _, x, __: seen.setdefault("d", []).append(x[0].mean().item()))
     monkeypatch.setattr(run.parts.losses, "forward", lambda output, target, scores: seen.update(target=target.mean().item())
                         or {"l1": output.mean(), "adversarial": scores[0].mean()})
     run.parts.backward((lr, gt, pseudo))
@@ -247,7 +248,8 @@ def test_rates(folder, tmp_path):
 
 def test_old_numbered_checkpoints_go(folder, tmp_path):
     fit(config(settings(folder, tmp_path, save_every=1, keep=2)))
-    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iteration_00000005.pth", "iteration_00000006.pth", "last.pth"]
+    names = ["iteration_00000005.pth", "iteration_00000006.pth", "last.pth"]
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == names
     equal(checkpoint.load(tmp_path / "iteration_00000006.pth"), checkpoint.load(tmp_path / "last.pth"))
 
 
@@ -272,3 +274,11 @@ def test_dry_run_from_the_command_line_knows_a_run_that_began(folder, tmp_path, 
     assert "from iteration 1 of" in (text := capsys.readouterr().out) and "changed: iterations: 1 -> 9" in text
     assert main(["fit", "--config", str(tmp_path / "a.toml"), "--seed", "3"]) == 2
     assert "train fit: seed: 3 is not accepted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["stage1", "stage2", "fidelity"])
+def test_example_configurations_are_accepted(name):
+    made = load(FitConfig, ROOT / "train" / "configs" / f"{name}.toml")
+    if name != "fidelity":
+        assert (made.iterations, made.halve_every, made.data.batch, made.data.patch) == (300_000, 100_000, 32, 64)
+        assert made.learning_rate == {"stage1": 2e-4, "stage2": 1e-4}[name]

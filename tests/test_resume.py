@@ -67,8 +67,8 @@ def test_several_kills_with_workers(folder, tmp_path):
         killed(parts, "updated", count)
     fit(config(parts))
     equal(lasting(tmp_path / "parts" / "last.pth"), lasting(tmp_path / "whole" / "last.pth"))
-    events = [(entry["event"], entry["iteration"]) for entry in json.loads(checkpoint.load(tmp_path / "parts" / "last.pth")["history"])]
-    assert events == [("start", 0), ("resume", 1), ("resume", 2)]
+    history = json.loads(checkpoint.load(tmp_path / "parts" / "last.pth")["history"])
+    assert [(entry["event"], entry["iteration"]) for entry in history] == [("start", 0), ("resume", 1), ("resume", 2)]
 
 
 def test_a_request_to_stop_saves_first(folder, tmp_path, monkeypatch):
@@ -104,8 +104,8 @@ def test_what_may_change_is_recorded_and_the_rest_refused(folder, tmp_path):
     assert entry["changes"] == {"iterations": [2, 4], "learning_rate": [2e-4, 1e-5], "data.batch": [4, 2],
                                 "precision": ["fp32", "bf16"]}
     before = (tmp_path / "last.pth").read_bytes()
-    for key, wrong in (("seed", {"seed": 5}), ("data.patch", {"data": {"patch": 24}}), ("network.dim", {"network": {"dim": 32}}),
-                       ("init", {"init": "random"})):
+    for key, wrong in (("seed", {"seed": 5}), ("data.patch", {"data": {"patch": 24}}), ("init", {"init": "random"}),
+                       ("network.dim", {"network": {"dim": 32}})):
         with pytest.raises(ArgumentError, match=f"^{key}: .* as the run .* began"):
             fit(config(settings(folder, tmp_path, iterations=6, **wrong)))
     with pytest.raises(ArgumentError, match="other files"):

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(find("curation.frametypes:chart_videos")(options["videos"], options["out"]))
         else:
             config, run, _ = STEPS[step]
-            run = PLANS[step] if options.pop("dry_run", False) else run
+            run = PLANS[step] if step in PLANS and options.pop("dry_run") else run
             result = find(run)(load(find(config), options.pop("config", None), options))
             if os.environ.get("RANK", "0") == "0":  # of several processes under torchrun one speaks
                 print(result)

@@ -62,7 +62,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}; what was saved before is unharmed") from None
+        reason = error.strerror or error
+        raise CheckpointError(f"{path} cannot be written: {reason}; what was saved before is unharmed") from None
     finally:
         temporary.unlink(missing_ok=True)
 

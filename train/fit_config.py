@@ -167,7 +167,8 @@ def changes(old: dict[str, Any], config: FitConfig) -> dict[str, tuple[Any, Any]
                  if before.get(key) != now.get(key)}
     for key, (was, value) in different.items():
         free = key in FREE or key.split(".")[0] in FREE or not (key in before and key in now)  # new, or gone, in this version
-        check(free, key, value, f"{was!r}, as the run in {config.out} began (or another folder for out, with init = {config.out!r})")
+        check(free, key, value, f"{was!r}, as the run in {config.out} began (or another folder for out, with "
+              f"init = {config.out!r})")
     return different
 
 

@@ -57,8 +57,9 @@ class Run:
     def light(self) -> dict[str, Any]:
         """What best.pth holds."""
         metadata = {**self.parts.metadata(), "drawings": str(self.feed.drawings), "version": __version__}
-        return {"ema": self.parts.ema.average.state_dict(), "iteration": self.iteration, "config": json.dumps(asdict(self.config)),
-                "metadata": metadata, "validation": self.values, "best": self.best, "history": json.dumps(self.history)}
+        return {"ema": self.parts.ema.average.state_dict(), "iteration": self.iteration, "metadata": metadata,
+                "config": json.dumps(asdict(self.config)), "validation": self.values, "best": self.best,
+                "history": json.dumps(self.history)}
 
     def state_dict(self) -> dict[str, Any]:
         """The whole checkpoint; every process calls it."""

@@ -180,8 +180,9 @@ class Parts:
         """For whoever uses the weights: what they were trained with."""
         loss = self.config.loss
         words = {"l1": loss.l1, "perceptual": loss.perceptual, "adversarial": loss.adversarial}
+        used = " + ".join(f"{weight:g} {name}" for name, weight in words.items() if weight)
         return {"stage": str(self.config.stage), "init": self.config.init, "precision": self.config.precision,
-                "losses": " + ".join(f"{weight:g} {name}" for name, weight in words.items() if weight), **self.losses.metadata()}
+                "losses": used, **self.losses.metadata()}
 
     def state_dict(self) -> dict[str, Any]:
         return {
