@@ -14,6 +14,7 @@ SECTIONS = {
     "chain": "decode, convert, infer, convert, pipe: vspipe against the network alone",
     "lines": "line enhancement of a 720p frame, against a flood fill in plain Python",
     "degradation": "degrading in memory against child processes and temporary files",
+    "keyframes": "the I-frames of a video against every frame",
     "dataset": "patches per second per worker, share of time of each part",
 }
 """Name and what it measures. Each is a module of :mod:`scripts.benchmarks` with ``add_arguments(parser)`` and

@@ -1,10 +1,9 @@
-"""How much faster the I-frames alone are read than every frame: a one-minute 720p clip, keyint 250, measured in turn.
-
-    python scripts/bench_keyframes.py [--codec libx264] [--rounds 5] [--threads 0] [--clip FILE]
+"""Reading the I-frames alone against decoding every frame: a one-minute 720p clip, keyint 250, measured in turn.
 
 The clip is made once from the drawings of the art folder (VSAPISR_ART, or shared/art next to the checkout), else from
-shapes. "Every frame" decodes and converts nothing; "I-frames" decodes, converts to RGB and keeps the records: what
-`curate` takes. The ratio grows with the bit rate of what lies between the I-frames.
+shapes, and kept in the system's folder for temporary files. "Every frame" decodes and converts nothing; "I-frames"
+decodes, converts to RGB and keeps the records: what ``curate`` takes. The ratio grows with the bit rate of what lies
+between the I-frames.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ import cv2
 import numpy as np
 
 from train.curation.keyframes import keyframes, opened
+from vsapisr.writing import finished
 
 SECONDS, RATE, WIDTH, HEIGHT = 60, 24, 1280, 720
 
 
 def backgrounds() -> list[np.ndarray]:
     """(820, 1380, 3) uint8 RGB: somewhat larger than the frame, for panning."""
-    folder = Path(os.environ.get("VSAPISR_ART", Path(__file__).resolve().parents[2] / "shared" / "art")) / "renpy"
+    folder = Path(os.environ.get("VSAPISR_ART", Path(__file__).resolve().parents[3] / "shared" / "art")) / "renpy"
     files = sorted(folder.glob("bg_*.jpg"))
     if files:
         return [cv2.resize(cv2.imread(str(f))[..., ::-1], (1380, 820), interpolation=cv2.INTER_CUBIC) for f in files]
@@ -67,17 +67,15 @@ def clip() -> Iterator[np.ndarray]:
         yield cv2.subtract(cv2.add(view, cv2.merge([grain[n % 7]] * 3)), (8, 8, 8, 0))
 
 
-def encode(path: Path, codec: str) -> None:
+def encode(path: Path, codec: str, crf: int) -> None:
     started = time.perf_counter()
-    temporary = path.with_stem(path.stem + "_part")
-    with av.open(str(temporary), "w") as container:
+    with finished(path) as part, av.open(str(part), "w") as container:
         stream = container.add_stream(codec, rate=RATE)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.options = {"preset": "veryfast", "crf": "17", "g": "250", "x265-params": "log-level=none:keyint=250"}
+        stream.options = {"preset": "veryfast", "crf": str(crf), "g": "250", "x265-params": "log-level=none:keyint=250"}
         for image in clip():
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
-    temporary.replace(path)
     print(f"encoded {path} in {time.perf_counter() - started:.0f} s, {path.stat().st_size * 8e-6 / SECONDS:.1f} Mbit/s")
 
 
@@ -93,35 +91,48 @@ def i_frames(path: Path, threads: int) -> int:
         return sum(1 for _ in keyframes(container, video))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", default="libx264")
+    parser.add_argument("--crf", type=int, nargs="+", default=[17, 36], help="of the clips; each is measured")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=0, help="of both decoders; 0: one per core")
-    parser.add_argument("--clip", type=Path, help="use this file instead of encoding one")
-    arguments = parser.parse_args()
-    path = arguments.clip or Path(tempfile.gettempdir()) / f"vsapisr_bench_{arguments.codec}.mkv"
-    if not path.exists():
-        encode(path, arguments.codec)
-    times: dict[str, list[float]] = {"every frame": [], "I-frames": []}
-    busy: dict[str, list[float]] = {"every frame": [], "I-frames": []}
+    parser.add_argument("--decoder-threads", type=int, default=0, help="of both decoders; 0: one per core")
+    parser.add_argument("--clip", type=Path, help="use this file instead of encoding any")
+
+
+def compare(path: Path, rounds: int, threads: int) -> dict:
+    """Prints and returns what both ways took."""
+    ways = {"every frame": every_frame, "I-frames": i_frames}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    busy: dict[str, list[float]] = {name: [] for name in ways}
     counts = {}
-    i_frames(path, arguments.threads)  # warm: file cache, libraries
-    for _ in range(arguments.rounds):
-        for name, run in (("every frame", every_frame), ("I-frames", i_frames)):
+    i_frames(path, threads)  # warm: file cache, libraries
+    for _ in range(rounds):
+        for name, run_way in ways.items():
             started, worked = time.perf_counter(), time.process_time()
-            counts[name] = run(path, arguments.threads)
+            counts[name] = run_way(path, threads)
             times[name].append(time.perf_counter() - started)
             busy[name].append(time.process_time() - worked)
+    rate = path.stat().st_size * 8e-6 / SECONDS
+    print(f"{path.name}, {rate:.1f} Mbit/s")
+    result: dict = {"megabits_per_second": rate}
     for name, values in times.items():
-        print(
-            f"{name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, "
-            f"{min(values):.3f} to {max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU"
-        )
+        result[name] = {"count": counts[name], "wall": statistics.median(values), "cpu": statistics.median(busy[name])}
+        print(f"  {name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, {min(values):.3f} to "
+              f"{max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU")
     for what, table in (("time", times), ("CPU time", busy)):
         ratios = [a / b for a, b in zip(*table.values())]
-        print(f"ratio of {what}: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+        result[f"ratio of {what}"] = statistics.median(ratios)
+        print(f"  ratio of {what}: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
+    return result
 
 
-if __name__ == "__main__":
-    main()
+def run(options: argparse.Namespace) -> dict:
+    if options.clip:
+        return {options.clip.name: compare(options.clip, options.rounds, options.decoder_threads)}
+    result = {}
+    for crf in options.crf:
+        path = Path(tempfile.gettempdir()) / f"vsapisr_bench_{options.codec}_crf{crf}.mkv"
+        if not path.exists():
+            encode(path, options.codec, crf)
+        result[f"crf {crf}"] = compare(path, options.rounds, options.decoder_threads)
+    return result
