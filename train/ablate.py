@@ -88,7 +88,6 @@ def plan(config: AblateConfig) -> list[Plan]:
 
     Raises:
         ArgumentError: a configuration that cannot be used, or a switch that changes nothing.
-        WeightsError: files that a loss needs are missing.
     """
     out, plans = Path(config.out), []
     for arm in chosen(config.tables, config.arms):
@@ -122,11 +121,16 @@ def decisive(config: Any) -> Any:
 
 
 def check_stages(plans: list[Plan]) -> None:
-    """Stage 1 must be stage 1, stage 2 be stage 2, and the files of its losses there."""
+    """Stage 1 must be stage 1 and stage 2 be stage 2."""
     for one in plans:
         for number, config in ((1, one.stage1), (2, one.stage2)):
             if config.stage != number:
                 raise ArgumentError(f"stage{number}: stage = {config.stage} is not accepted there; accepted: {number}")
+
+
+def check_files(plans: list[Plan]) -> None:
+    """``WeightsError`` unless the files that the losses of all arms need are there."""
+    for one in plans:
         loss = one.stage2.loss
         for name in ("vgg", "resnet"):
             if loss.features == "pretrained" and any(loss.layers(name)):
@@ -225,6 +229,10 @@ def listing(plans: list[Plan]) -> str:
         turned = {**one.arm.curate, **one.arm.data, **one.arm.loss}
         switch = ", ".join(f"{key} = {value!r}" for key, value in turned.items()) or "nothing switched"
         lines.append(f"{one.arm.name}  [{tables}]  {switch}; stage 1 in {one.stage1.out}; {one.state()}")
+    try:
+        check_files(plans)
+    except VsapisrError as error:
+        lines.append(f"not ready: {error}")
     return "\n".join(lines)
 
 
@@ -241,6 +249,7 @@ def ablate(config: AblateConfig) -> AblateReport | str:
     plans = plan(config)
     if config.dry_run:
         return listing(plans)
+    check_files(plans)
     report = AblateReport(config, plans)
     Path(config.out).mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(plans, 1):
