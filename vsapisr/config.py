@@ -38,6 +38,9 @@ class UpscaleConfig:
     """``fp32``, ``fp16`` or ``bf16``; ``auto`` is fp16 on CUDA and fp32 on the CPU."""
     batch: int = 0
     """Tiles that go through the network at once; 0: automatic."""
+    num_streams: int = 0
+    """Batches on their way at once on CUDA, where one is copied while another is computed; 0: automatic. No effect on the
+    CPU."""
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -63,6 +66,8 @@ class UpscaleConfig:
             raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if not 0 <= self.batch <= 64:
             raise ArgumentError(f"batch must be 0 (automatic) to 64, got {self.batch}")
+        if not 0 <= self.num_streams <= 16:
+            raise ArgumentError(f"num_streams must be 0 (automatic) to 16, got {self.num_streams}")
 
     @property
     def tile(self) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 One worker thread serves a device, whatever the number of filters on it: the core's threads only hand tiles over and wait.
 What shares a batch never changes a tile's numbers: all tiles of a batch have one shape, and on CUDA short batches are padded
-to the full size so that the same kernels run.
+to the full size so that the same kernels run, unless the network's own kernels make that needless. How a batch travels is in
+:mod:`vsapisr.streams`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from torch import Tensor
 
 from .colour import Colour, Format, from_rgb, to_rgb
 from .errors import DeviceError
+from .graphs import GraphedNetwork
 from .memory import Trimmer
 from .networks.grl import pad_to_window
+from .streams import Pipeline, streams_of
 from .tiles import Tile, padded
 
 SCALE = 4
+FLIGHTS = 3  # batches on their way on CUDA: one uploaded, one computed, one downloaded
 
 
 class OutOfMemory(Exception):
@@ -142,27 +146,39 @@ class Worker:
             return batch
 
     def run(self) -> None:
-        trim = Trimmer()
-        while batch := self.take():
-            try:
-                results = batch[0].engine.compute(batch)
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                self.fail(batch, OutOfMemory(str(error)))
-            except RuntimeError as error:
-                memory = "not enough memory" in str(error) or "out of memory" in str(error)
-                self.fail(batch, OutOfMemory(str(error)) if memory else error)
-            except BaseException as error:  # a job must never be left waiting
-                self.fail(batch, error)
-            else:
-                for job, result in zip(batch, results):
-                    job.result.set_result(result)
-            batch = results = None  # do not hold tiles while waiting
+        trim, pipeline = Trimmer(), Pipeline(streams_of(self.device))
+        while jobs := self.take():
+            pipeline.start(Batch(jobs))
+            jobs = None  # do not hold tiles while waiting
             trim()
+        pipeline.close()
 
-    @staticmethod
-    def fail(batch: list[Job], error: BaseException) -> None:
-        for job in batch:
-            job.result.set_exception(error)
+
+class Batch:
+    """Jobs of one engine and one shape, on their way through the pipeline."""
+
+    def __init__(self, jobs: list[Job]):
+        self.jobs, self.owner = jobs, jobs[0].engine
+        self.limit = self.owner.flights
+
+    def samples(self) -> list[list[Tensor]]:
+        return [job.samples for job in self.jobs]
+
+    def compute(self, samples: list[list[Tensor]]) -> list[list[Tensor]]:
+        return self.owner.compute(self.jobs, samples)
+
+    def deliver(self, results: list[list[Tensor]]) -> None:
+        for job, result in zip(self.jobs, results):
+            job.result.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+            isinstance(error, RuntimeError) and any(words in str(error) for words in ("not enough memory", "out of memory"))
+        )
+        if memory:
+            self.owner.short_of_memory = True
+        for job in self.jobs:
+            job.result.set_exception(OutOfMemory(str(error)) if memory else error)
 
 
 @atexit.register
@@ -173,11 +189,19 @@ def stop_workers() -> None:
 
 
 class Engine:
-    """A network on a device: ``submit`` takes a tile's samples and returns a Future of the enlarged, converted samples."""
+    """A network on a device: ``submit`` takes a tile's samples and returns a Future of the enlarged, converted samples.
 
-    def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device, dtype: torch.dtype, batch: int = 0):
-        self.network, self.device, self.dtype = network, device, dtype
-        self.batch = batch or (4 if device.type == "cuda" else 1)
+    ``flights`` is how many batches may be on their way at once on CUDA, 0 for as many as it takes to keep it busy.
+    """
+
+    def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device, dtype: torch.dtype, batch: int = 0,
+                 flights: int = 0):
+        cuda = device.type == "cuda"
+        self.network = GraphedNetwork(network) if cuda else network
+        self.device, self.dtype = device, dtype
+        self.batch = batch or (4 if cuda else 1)
+        self.flights = flights or FLIGHTS
+        self.short_of_memory = False
         self.worker: Worker | None = Worker.acquire(device)
 
     def close(self) -> None:
@@ -191,23 +215,31 @@ class Engine:
         return self.worker.submit(job)
 
     @torch.inference_mode()
-    def compute(self, jobs: list[Job]) -> list[list[Tensor]]:
-        """The batch queue's work: samples -> RGB -> network -> samples of what is kept."""
-        tiles = torch.cat([self.prepare(job) for job in jobs])
-        if self.device.type == "cuda" and len(jobs) < self.batch:
+    def compute(self, jobs: list[Job], samples: list[list[Tensor]]) -> list[list[Tensor]]:
+        """The batch queue's work: samples on the device -> RGB -> network -> samples of what is kept."""
+        if self.short_of_memory:
+            self.free()
+        tiles = torch.cat([self.prepare(job, planes) for job, planes in zip(jobs, samples)])
+        if self.device.type == "cuda" and len(jobs) < self.batch and not getattr(self.network, "batch_invariant", False):
             tiles = torch.cat([tiles, tiles.new_zeros(self.batch - len(jobs), *tiles.shape[1:])])
         enlarged = self.network(tiles)
         return [self.finish(job, enlarged[i : i + 1]) for i, job in enumerate(jobs)]
 
-    def prepare(self, job: Job) -> Tensor:
+    def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:
         """(1, 3, H, W) in the network's precision, padded to the window as the network itself would pad."""
-        samples = [plane.to(self.device, non_blocking=True) for plane in job.samples]
         return pad_to_window(to_rgb(samples, job.source, job.source_colour), 8).to(self.dtype)
 
     def finish(self, job: Job, enlarged: Tensor) -> list[Tensor]:
-        """Cut off the padding, convert, keep what is to be kept, bring it to the CPU."""
+        """Cut off the padding, convert, keep what is to be kept: contiguous planes on the device."""
         y, x = job.tile.y, job.tile.x
         enlarged = enlarged[..., : (y.stop - y.start) * SCALE, : (x.stop - x.start) * SCALE]
         margin = (y.keep_start - y.start, y.stop - y.keep_stop, x.keep_start - x.start, x.stop - x.keep_stop)
         planes = from_rgb(enlarged, job.target, job.target_colour, tuple(side * SCALE for side in margin))
-        return [plane.cpu() for plane in planes]
+        return [plane.contiguous() for plane in planes]  # a copy of rows with gaps between them would not be asynchronous
+
+    def free(self) -> None:
+        """Give back what is held for speed alone."""
+        self.short_of_memory = False
+        if isinstance(self.network, GraphedNetwork):
+            self.network.clear()
+            torch.cuda.empty_cache()

@@ -40,7 +40,7 @@ class Upscaler:
         self.device = choose_device(config.device)
         self.dtype = choose_precision(config.precision, self.device)
         network = forms.load_form(config.model, self.device, self.dtype)
-        self.engine = Engine(network, self.device, self.dtype, config.batch)
+        self.engine = Engine(network, self.device, self.dtype, config.batch, config.num_streams)
         self.lock = threading.Lock()
         self.tile = self.first_tile()
         self.plan = tiles.plan(width, height, self.tile, config.overlap)

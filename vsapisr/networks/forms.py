@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import weights
 from .grl import GRL
+from .grl_cuda import GRLCuda
 from .grl_inference import GRLInference
 
 _loaded: weakref.WeakValueDictionary[tuple, nn.Module] = weakref.WeakValueDictionary()
@@ -18,6 +19,8 @@ _lock = threading.Lock()
 
 def inference_form(grl: GRL, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The fast form of a network on its device."""
+    if device.type == "cuda":
+        return GRLCuda(grl, dtype, device)
     return GRLInference(grl, dtype).to(device)
 
 

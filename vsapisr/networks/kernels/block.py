@@ -218,6 +218,8 @@ class BlockTiling:
     """How a program is laid out on a multiprocessor."""
 
     warps: int = 4
+    registers: int | None = None
+    """Of a thread at most: fewer let more programs share a multiprocessor; None is the compiler's choice."""
 
 
 class PackedBlock:
@@ -246,6 +248,13 @@ class PackedBlock:
         )
         self.gather = self.gather.transpose(1, 2).contiguous()
 
+    def run_window(self, x: Tensor, out: Tensor, tiling: BlockTiling) -> None:
+        """``out`` (B, H, W, C / 2) = the window branch of a shifted block."""
+        b, h, w, c = x.shape
+        window_kernel[(b * (h // 8) * (w // 8),)](
+            x, out, self.matrices, self.vectors, self.positions, self.scales, h, w, C=c, HEADS=self.heads,
+            num_warps=tiling.warps, maxnreg=tiling.registers)
+
     def run(self, x: Tensor, out: Tensor, tiling: BlockTiling, window_tiling: BlockTiling) -> None:
         """``out`` = the block of ``x``, both contiguous (B, H, W, C); ``out`` may be ``x``."""
         b, h, w, c = x.shape
@@ -253,11 +262,10 @@ class PackedBlock:
         shifted = x
         if self.shift:
             shifted = x.new_empty(b, h, w, c // 2)
-            window_kernel[grid](x, shifted, self.matrices, self.vectors, self.positions, self.scales, h, w,
-                                C=c, HEADS=self.heads, num_warps=window_tiling.warps)
+            self.run_window(x, shifted, window_tiling)
         block_kernel[grid](x, out, shifted, self.matrices, self.vectors, self.positions, self.scales, self.gather,
                            self.spread, h, w, C=c, HEADS=self.heads, HIDDEN=self.hidden, SHIFTED=self.shift,
-                           num_warps=tiling.warps)
+                           num_warps=tiling.warps, maxnreg=tiling.registers)
 
 
 def position(bias: Tensor, dtype: torch.dtype) -> Tensor:
