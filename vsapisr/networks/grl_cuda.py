@@ -30,10 +30,13 @@ USES = ("auto", "kernels", "plain")
 
 
 def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether Triton is there and knows the device: NVIDIA's from compute capability 7.0, bfloat16 from 8.0."""
+    """Whether Triton is there and makes good code: half precision on NVIDIA's devices from compute capability 8.0 on.
+
+    Without matrix units for a type, products are unrolled: they compile for minutes and spill registers.
+    """
     if importlib.util.find_spec("triton") is None or torch.version.hip or device.type != "cuda":
         return False
-    return torch.cuda.get_device_capability(device) >= ((8, 0) if dtype == torch.bfloat16 else (7, 0))
+    return dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 class GRLCuda(nn.Module):
@@ -80,8 +83,7 @@ class GRLCuda(nn.Module):
             if self.ready:
                 return
             grl, self._source = self._source, None
-            wanted = self.use == "kernels" or (self.use == "auto" and self.dtype != torch.float32)
-            if wanted and kernels_possible(self.device, self.dtype):
+            if self.use != "plain" and kernels_possible(self.device, self.dtype):
                 try:
                     self.take_kernels(grl)
                 except Exception as error:  # a compiler may fail in any way; the plain form does the same work
@@ -111,11 +113,11 @@ class GRLCuda(nn.Module):
                                  lambda: self.plain_tail(features, height, width))
         if not (body_right or tail_right):
             return
-        chosen = tuning.choose(grl.to(self.device), self.dtype, self.device) if self.device.type == "cuda" else first
-        if body_right and self.agrees("body", lambda: body(trial, chosen), lambda: features):
+        chosen = tuning.choose(grl.to(self.device), self.dtype, self.device)
+        if body_right and (chosen == first or self.agrees("body", lambda: body(trial, chosen), lambda: features)):
             self.kernel_body = lambda image: body(image, chosen)
-        if tail_right and self.agrees("tail", lambda: tail(features, height, width, chosen, strip),
-                                      lambda: self.plain_tail(features, height, width)):
+        if tail_right and (chosen == first or self.agrees("tail", lambda: tail(features, height, width, chosen, strip),
+                                                          lambda: self.plain_tail(features, height, width))):
             self.kernel_tail = lambda x, height, width: tail(x, height, width, chosen)
         if self.use == "auto" and self.device.type == "cuda":
             pays = tuning.cached(f"{tuning.key(grl, self.dtype, self.device)}-parts", lambda: self.what_pays(tuning.milliseconds))

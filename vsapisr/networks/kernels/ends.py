@@ -26,7 +26,7 @@ def first_kernel(image, weight, bias, norm, mean, features, normed, height, widt
     batch = tl.program_id(1).to(tl.int64)
     y, x = pixel // width, pixel % width
     acc = tl.zeros((BLOCK, C), tl.float32) + tl.load(bias + channel)[None, :]
-    for tap in tl.static_range(9):
+    for tap in tl.range(9):  # not unrolled: 27 loads ahead would not fit the registers
         row, column = y + tap // 3 - 1, x + tap % 3 - 1
         inside = (pixel < area) & (row >= 0) & (row < height) & (column >= 0) & (column < width)
         for colour in tl.static_range(3):

@@ -1,0 +1,256 @@
+"""The Triton kernels against torch, through Triton's interpreter where there is no device; and that they compile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+CUDA = torch.cuda.is_available()
+if not CUDA:
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
+pytest.importorskip("triton")
+
+from tests.networks import perturbed  # noqa: E402
+from vsapisr.networks import grl_cuda  # noqa: E402
+from vsapisr.networks.grl import GRL, GRLConfig, shift_mask  # noqa: E402
+from vsapisr.networks.grl_cuda import GRLCuda  # noqa: E402
+from vsapisr.networks.kernels import block, tuning  # noqa: E402
+from vsapisr.networks.kernels.block import BlockTiling, PackedBlock  # noqa: E402
+from vsapisr.networks.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
+from vsapisr.networks.kernels.ends import PackedFirst, sum_planes  # noqa: E402
+from vsapisr.networks.kernels.form import KernelBody, KernelTail, Tilings  # noqa: E402
+
+DEVICE = torch.device("cuda" if CUDA else "cpu")
+TOLERANCE = {torch.float32: 2e-5, torch.float16: 0.004}
+"""Of the largest value. fp16: its own rounding of inputs, weights and result, some 0.0005 each."""
+DTYPE, LARGEST = (torch.float16, 0.01) if CUDA else (torch.float32, 2e-4)  # of the form for CUDA
+NARROW = GRLConfig(dim=32, depths=(2,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16)
+TILING = ConvTiling(rows=4, columns=16)
+# A device has no matrix units for fp32 proper: its kernels are for half precision.
+types = pytest.mark.parametrize("dtype", [torch.float16] if CUDA else list(TOLERANCE))
+
+
+def close(got: torch.Tensor, want: torch.Tensor, dtype: torch.dtype, factor: float = 1) -> None:
+    torch.testing.assert_close(got.float().cpu(), want.cpu(), atol=factor * TOLERANCE[dtype] * want.abs().max().item(), rtol=0)
+
+
+def features(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@types
+@pytest.mark.parametrize("size", [(1, 8, 8), (1, 16, 24), (2, 8, 16)])
+def test_blocks(dtype: torch.dtype, size: tuple[int, int, int]) -> None:
+    """Shifted and not, all four classes of shifted windows, one window that is its own neighbour."""
+    net, x = perturbed(NARROW, amount=0.2), features(*size, 32)
+    for layer in net.layers[0].blocks:
+        with torch.no_grad():
+            packed = PackedBlock(layer, dtype, DEVICE)
+            want = layer(x, shift_mask(*size[1:], 8))
+        given = x.to(DEVICE, dtype)
+        out = torch.full_like(given, torch.nan)
+        packed.run(given, out, BlockTiling(), BlockTiling())
+        close(out, want, dtype)
+        packed.run(given, given, BlockTiling(), BlockTiling())
+        assert torch.equal(given, out), "in place"
+
+
+@types
+def test_a_block_of_the_published_shape(dtype: torch.dtype) -> None:
+    net, x = perturbed(GRLConfig(depths=(2,)), amount=0.1), features(1, 16, 8, 64)
+    for layer in net.layers[0].blocks:
+        with torch.no_grad():
+            packed, want = PackedBlock(layer, dtype, DEVICE), layer(x, shift_mask(16, 8, 8))
+        out = torch.empty_like(x, device=DEVICE, dtype=dtype)
+        packed.run(x.to(DEVICE, dtype), out, BlockTiling(), BlockTiling())
+        close(out, want, dtype)
+
+
+def test_largest_scales_and_biases_in_half_precision() -> None:
+    """Logit scales at their limit of 100 and biases over their whole range of 16: finite, and near fp32."""
+    net, x = perturbed(NARROW, amount=0.2), features(1, 16, 16, 32)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("logit_scale"):
+                parameter.fill_(9.0)
+            elif name.endswith("cpb_mlp.2.weight"):
+                parameter.mul_(40)
+        for layer in net.layers[0].blocks:
+            out = torch.empty(1, 16, 16, 32, device=DEVICE, dtype=torch.float16)
+            PackedBlock(layer, torch.float16, DEVICE).run(x.to(DEVICE).half(), out, BlockTiling(), BlockTiling())
+            close(out, layer(x, shift_mask(16, 16, 8)), torch.float16, factor=4)
+
+
+def test_gelu_of_half_precision() -> None:
+    import triton
+    import triton.language as tl
+
+    @triton.jit
+    def kernel(x, out, N: tl.constexpr):
+        place = tl.arange(0, N)
+        tl.store(out + place, block.gelu(tl.load(x + place), tl.float16))
+
+    x = torch.linspace(-12, 12, 4096, device=DEVICE)
+    out = torch.empty_like(x)
+    globals()["block"] = block
+    kernel[(1,)](x, out, N=4096)
+    torch.testing.assert_close(out, F.gelu(x), atol=3e-5, rtol=0)
+
+
+@types
+def test_convolutions_in_strips(dtype: torch.dtype) -> None:
+    """Every row at a border or not, with a residual that is also the target, and with a norm."""
+    net, x = perturbed(NARROW, amount=0.2), features(2, 8, 24, 32)
+    image, given = x.permute(0, 3, 1, 2), x.to(DEVICE, dtype)
+    with torch.no_grad():
+        want = x + net.conv_hr(image).permute(0, 2, 3, 1)
+        packed = PackedConv(net.conv_hr, dtype, DEVICE)
+        normed = PackedConv(net.conv_hr, dtype, DEVICE, norm=net.norm_end)
+        for rows in (Rows(0, 8), Rows(0, 3), Rows(3, 4), Rows(4, 8)):
+            have = rows.grown(1, 8)
+            out = given[:, rows.top : rows.stop].clone()
+            packed.run(given[:, have.top : have.stop].contiguous(), have, out, rows, 8, TILING, residual=out)
+            close(out, want[:, rows.top : rows.stop], dtype)
+        out = given.clone()
+        normed.run(given, Rows(0, 8), out, Rows(0, 8), 8, TILING, residual=out)
+        close(out, net.norm_end(want), dtype, factor=2)
+
+
+@types
+def test_phase_convolution(dtype: torch.dtype) -> None:
+    net, x = perturbed(NARROW, amount=0.2), features(1, 5, 24, 32)
+    with torch.no_grad():
+        enlarged = F.interpolate(x.permute(0, 3, 1, 2), scale_factor=2, mode="nearest")
+        want = F.leaky_relu(net.conv_up1(enlarged), 0.2).permute(0, 2, 3, 1)
+        packed = PackedConv(net.conv_up1, dtype, DEVICE, scale=2, slope=0.2)
+    for rows in (Rows(0, 5), Rows(2, 4)):
+        have = rows.grown(1, 5)
+        out = torch.full((1, 2 * rows.count, 48, 32), torch.nan, dtype=dtype, device=DEVICE)
+        packed.run(x[:, have.top : have.stop].contiguous().to(DEVICE, dtype), have, out, rows, 5, TILING)
+        close(out, want[:, 2 * rows.top : 2 * rows.stop], dtype)
+
+
+@types
+def test_last_two_convolutions(dtype: torch.dtype) -> None:
+    net, x = perturbed(NARROW, amount=0.2), features(2, 8, 24, 32)
+    with torch.no_grad():
+        want = net.conv_last(F.leaky_relu(net.conv_hr(x.permute(0, 3, 1, 2)), 0.2))[..., :7, :21]
+        packed = PackedConv(net.conv_hr, dtype, DEVICE, slope=0.2, last=net.conv_last)
+    planes = torch.full((2, PLANES, 8, 24), torch.nan, dtype=dtype, device=DEVICE)
+    packed.run(x.to(DEVICE, dtype), Rows(0, 8), planes, Rows(0, 8), 8, TILING)
+    out = torch.full((2, 3, 7, 21), torch.nan, dtype=dtype, device=DEVICE)
+    for rows in (Rows(0, 5), Rows(5, 8)):
+        sum_planes(planes, Rows(0, 8), net.conv_last.bias.to(DEVICE).detach(), out, rows, 8)
+    close(out, want, dtype)
+
+
+@types
+def test_first_convolution(dtype: torch.dtype) -> None:
+    net = perturbed(NARROW, amount=0.2)
+    image = torch.rand(2, 3, 8, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        want = net.conv_first(image - net.mean).permute(0, 2, 3, 1)
+        got, normed = PackedFirst(net, DEVICE).run(image.to(DEVICE, dtype))
+        close(got, want, dtype)
+        close(normed, net.norm_start(want), dtype, factor=2)
+
+
+@types
+def test_the_whole_network(dtype: torch.dtype) -> None:
+    """Within 2e-4 of the readable form in fp32, in strips of rows as well as whole, alone as well as in company."""
+    net = perturbed(NARROW)
+    image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        want = net(image)[..., :30, :31]
+        body, tail = KernelBody(net, dtype, DEVICE), KernelTail(net, dtype, DEVICE)
+        x = body(image.to(DEVICE, dtype), Tilings())
+        got = tail(x, 30, 31, Tilings())
+        torch.testing.assert_close(got.float().cpu(), want, atol=2e-4 if dtype == torch.float32 else 0.01, rtol=0)
+        assert torch.equal(tail(x, 30, 31, Tilings(), strip_bytes=16 * 3 * 8 * 32 * x.element_size()), got), "three rows at a time"
+        pair = body(torch.cat((image.flip(2), image)).to(DEVICE, dtype), Tilings())
+        assert torch.equal(pair[1:], x), "in company"
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> GRL:
+    """A network whose CUDA form takes kernels here too, on a trial of one window."""
+    monkeypatch.setattr(grl_cuda, "kernels_possible", lambda *_: True)
+    monkeypatch.setattr(grl_cuda, "TRIAL", (1, 3, 8, 8))
+    monkeypatch.setattr(tuning, "choose", lambda *_: Tilings())
+    return perturbed(GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16))
+
+
+def test_form_for_cuda_uses_what_is_right(taken: GRL) -> None:
+    form = GRLCuda(taken, DTYPE, DEVICE, use="kernels")
+    image = torch.rand(1, 3, 7, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(form(image.to(DEVICE)).float().cpu(), taken(image), atol=LARGEST, rtol=0)
+    assert form.batch_invariant and form.parts == {"body": "kernels", "tail": "kernels"}
+
+
+@pytest.mark.parametrize("failure", ["wrong", "raises"])
+def test_form_for_cuda_does_without_what_is_wrong(taken: GRL, failure: str, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    whole = KernelBody.__call__
+
+    def body(self, image, tilings):
+        if failure == "raises":
+            raise RuntimeError("PassManager::run failed\nmore")
+        return whole(self, image, tilings) * 1.2
+
+    monkeypatch.setattr(KernelBody, "__call__", body)
+    monkeypatch.setattr(KernelTail, "__call__", lambda self, x, height, width, *_: x.new_zeros(x.shape[0], 3, height, width))
+    image = torch.rand(1, 3, 8, 8)
+    with caplog.at_level(logging.WARNING), torch.inference_mode():
+        form = GRLCuda(taken, DTYPE, DEVICE, use="kernels")
+        torch.testing.assert_close(form(image.to(DEVICE)).float().cpu(), taken(image), atol=LARGEST, rtol=0)
+        form(image.to(DEVICE))
+    assert not form.batch_invariant and form.parts == {"body": "plain", "tail": "plain"}
+    words = [record.getMessage() for record in caplog.records]
+    assert len(words) == 2 and "going on without" in words[0] and "the fast tail is inaccurate" in words[1]
+
+
+def test_layouts_are_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls = []
+
+    def make() -> dict:
+        from dataclasses import asdict
+
+        calls.append(1)
+        return asdict(Tilings(block=BlockTiling(registers=128)))
+
+    for _ in range(2):
+        assert tuning.tilings_from(tuning.cached("abc", make)).block.registers == 128
+    assert len(calls) == 1
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text("{")
+    tuning.cached("abc", make)
+    assert len(calls) == 2 and not list(tmp_path.rglob("*.part"))
+
+
+def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "milliseconds", lambda run: run())
+
+    def run(candidate: float) -> float:
+        if candidate < 1:
+            raise RuntimeError("out of resource: shared memory")
+        return candidate
+
+    assert tuning.fastest([3.0, 0.5, 2.0], run) == 2.0
+    with pytest.raises(RuntimeError, match="no layout of a kernel works here: out of resource"):
+        tuning.fastest([0.5], run)
+
+
+@pytest.mark.parametrize(("capability", "kind", "only"), [(90, "fp16", "window,block,conv,phases,hr,first,last"), (80, "bf16", "window,hr")])
+def test_kernels_compile_for_devices_that_are_not_here(capability: int, kind: str, only: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", "scripts.compile_kernels", "--capability", str(capability), "--type", kind, "--only", only]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) >= 2
