@@ -1,100 +1,146 @@
 """One command for whoever has a CUDA device: is it right, and how fast is it?
 
-python -m scripts.gpu_check [--out FOLDER] [--runs N]: writes gpu_check.json and gpu_check.txt there. Exit status 0: right,
-1: something is wrong, 2: no CUDA device.
+python -m scripts.gpu_check [--out FOLDER] [--quick] [--only STAGES]: about eight minutes, right first, then fast. Writes
+gpu_check.json and gpu_check.txt anew after every stage; each stage is a process of its own with a time limit, so that what one
+breaks the others still report. Exit status 0: right, 1: something is wrong, 2: no CUDA device.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
+import os
+import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from vsapisr import upscale_image, weights
-from vsapisr.networks.grl import GRL
-from vsapisr.networks.grl_inference import GRLInference
-
-SIZES = ((64, 64), (72, 40), (37, 53), (1, 1), (480, 272))  # (height, width)
-LARGEST = {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.05}
-"""Accepted largest difference from the fp32 reference on the CPU, of full scale 1."""
+STAGES = {
+    "environment": ("speed", 40), "plain": ("right", 60), "kernels": ("right", 150), "graphs": ("right", 45),
+    "filter": ("right", 75), "network": ("speed", 90), "parts": ("speed", 45), "chain": ("speed", 75),
+    "compiled": ("speed", 120), "training": ("speed", 60),
+}
+"""Name -> (module of scripts.gpu, seconds it may take). Later ones can be lost with the least harm."""
+GRACE = 20  # seconds for an item that was started in time
 
 
-def network_rows(grl: GRL) -> list[dict[str, object]]:
-    """The inference form on the device against the readable network on the CPU, on noise and on a smooth ramp."""
+def write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def verdict(report: dict[str, dict]) -> tuple[int, list[str]]:
+    """(number of things that are wrong, the words)."""
+    words = []
+    for name, stage in report.items():
+        wrong = [row for row in stage["rows"] if row.get("right") is False]
+        words += [f"{name}: WRONG {row['check']}: {row['value']} (at most {row['accepted']})" for row in wrong]
+        words += [f"{name}: FAILED {row['failed']}: {row['error']}" for row in stage["rows"] if "failed" in row]
+        if stage["ended"] != "done":
+            words.append(f"{name}: {stage['ended']}")
+    return len(words), words
+
+
+def save(folder: Path, report: dict[str, dict]) -> None:
+    from scripts.gpu.context import show
+
+    write(folder / "gpu_check.json", json.dumps(report, indent=1))
+    lines = []
+    for name, stage in report.items():
+        lines += [f"== {name} ({stage['seconds']:.0f} s, {stage['ended']})", *map(show, stage["rows"]), ""]
+    wrong, words = verdict(report)
+    lines += words or ["nothing wrong so far"]
+    write(folder / "gpu_check.txt", "\n".join(lines) + "\n")
+
+
+def read_rows(path: Path) -> list[dict]:
+    """What a stage wrote; a line that was cut off by a kill is left out."""
     rows = []
-    for height, width in SIZES:
-        generator = torch.Generator().manual_seed(height * width)
-        noise = torch.rand(1, 3, height, width, generator=generator)
-        image = 0.5 * noise + 0.5 * torch.linspace(0, 1, width)
-        with torch.inference_mode():
-            wanted = grl(image)
-        for dtype, largest in LARGEST.items():
-            form = GRLInference(grl, dtype).cuda()
-            error = (form(image.cuda().to(dtype)).float().cpu() - wanted).abs()
-            rows.append({"check": f"{width}x{height} {str(dtype)[6:]}", "value": error.max().item(), "accepted": largest,
-                         "right": bool(torch.isfinite(error).all() and error.max() <= largest)})
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
     return rows
 
 
-def company_rows(grl: GRL) -> list[dict[str, object]]:
-    """A tile's numbers must not depend on its place in a batch or on what else is in it: difference exactly 0."""
-    form = GRLInference(grl, torch.float16).cuda()
-    tiles = torch.rand(4, 3, 128, 128, generator=torch.Generator().manual_seed(1)).cuda().half()
-    with torch.inference_mode():
-        whole, turned = form(tiles), form(tiles.roll(1, 0))
-        padded = form(torch.cat((tiles[:1], torch.zeros_like(tiles[1:]))))
-    rows = []
-    for name, difference in (("place in the batch", whole.roll(1, 0) - turned), ("company", whole[:1] - padded[:1])):
-        worst = difference.abs().max().item()
-        rows.append({"check": f"fp16 batch of 4: {name}", "value": worst, "accepted": 0.0, "right": worst == 0})
-    return rows
+def run_stage(name: str, options: argparse.Namespace, folder: Path) -> dict:
+    """Run a stage in a process of its own; what it wrote counts even when it is killed."""
+    rows, limit = folder / f"{name}.jsonl", STAGES[name][1] * (1 if options.device == "cuda" else 4)
+    command = [sys.executable, "-m", "scripts.gpu_check", "--stage", name, "--rows", str(rows), "--device", options.device]
+    command += ["--quick"] * options.quick
+    environment = dict(os.environ) | ({} if options.device == "cuda" else {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""})
+    start = time.monotonic()
+    try:
+        status = subprocess.run(command, env=environment, timeout=limit + GRACE).returncode
+        ended = "done" if status == 0 else f"ended with status {status}"
+    except subprocess.TimeoutExpired:
+        ended = f"killed after {limit + GRACE} s"
+    return {"rows": read_rows(rows), "seconds": time.monotonic() - start, "ended": ended}
 
 
-def filter_rows() -> list[dict[str, object]]:
-    """Whole images through the engine with the shipped weights, device against CPU, of 255."""
-    image = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
-    smooth = np.repeat(np.repeat(image[::10, ::10], 10, 0), 10, 1)
-    wanted = upscale_image(smooth, device="cpu").astype(int)
-    rows = []
-    for precision, accepted in (("fp32", 1), ("fp16", 3)):
-        for tilesize in ((), (96, 64)):
-            got = upscale_image(smooth, device="cuda", precision=precision, tilesize=tilesize)
-            untiled = wanted if not tilesize else upscale_image(smooth, device="cpu", tilesize=tilesize).astype(int)
-            worst = int(np.abs(got - untiled).max())
-            rows.append({"check": f"upscale_image {precision} {'tiled' if tilesize else 'whole'}", "value": worst,
-                         "accepted": accepted, "right": worst <= accepted})
-    return rows
+def stage_process(options: argparse.Namespace) -> int:
+    """The other side of :func:`run_stage`."""
+    import importlib
+    import logging
 
+    import torch
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m scripts.gpu_check", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("."))
-    parser.add_argument("--runs", type=int, default=20)
-    options = parser.parse_args()
-    if not torch.cuda.is_available():
-        print(f"no CUDA device (torch {torch.__version__})", file=sys.stderr)
-        return 2
-    from scripts.benchmarks import network, network_gpu
-    from scripts.benchmarks.measure import machine
+    from scripts.gpu.context import Context
+    from scripts.gpu.right import Warnings
 
+    dry = options.device == "cpu"
+    limit = STAGES[options.stage][1] * (4 if dry else 1)
+    device = torch.device("cpu") if dry else torch.device("cuda", 0)
+    context = Context(device, dry, options.quick, time.monotonic() + limit, options.rows)
+    logging.getLogger("vsapisr").setLevel(logging.INFO)
+    logging.getLogger("vsapisr").addHandler(Warnings(context))
+    if dry:
+        from vsapisr.networks import grl_cuda
+        from vsapisr.networks.kernels import tuning
+        from vsapisr.networks.kernels.form import Tilings
+
+        grl_cuda.kernels_possible, grl_cuda.TRIAL = (lambda *_: True), (1, 3, 8, 8)
+        tuning.choose = lambda *_: Tilings()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    grl = weights.load(weights.find("default"))
-    checks = network_rows(copy.deepcopy(grl)) + company_rows(grl) + filter_rows()
-    lines = [f"{'ok   ' if row['right'] else 'WRONG'} {row['check']}: {row['value']:.3g} (at most {row['accepted']:.3g})" for row in checks]
-    print("\n".join(lines))
-    speed = network_gpu.measure([(256, 256), (854, 480), (1280, 720)], options.runs)
-    lines.append(network.show(speed))
-    print(lines[-1])
+    module = importlib.import_module(f"scripts.gpu.{STAGES[options.stage][0]}")
+    getattr(module, options.stage)(context)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.gpu_check", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for the report (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
+    parser.add_argument("--only", help=f"stages with commas between: {','.join(STAGES)}")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help=argparse.SUPPRESS)
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    names = options.only.split(",") if options.only else list(STAGES)
+    if unknown := [name for name in names if name not in STAGES]:
+        parser.error(f"--only: {unknown[0]!r} is not a stage; they are {', '.join(STAGES)}")
+    if options.stage:
+        return stage_process(options)
+    if options.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            print(f"no CUDA device (torch {torch.__version__})", file=sys.stderr)
+            return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    report = {"machine": machine(), "checks": checks, "network": speed}
-    (options.out / "gpu_check.json").write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")
-    (options.out / "gpu_check.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0 if all(row["right"] for row in checks) else 1
+    report: dict[str, dict] = {}
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(names, 1):
+            print(f"== {name} ({number}/{len(names)}, {time.monotonic() - start:.0f} s so far)", flush=True)
+            report[name] = run_stage(name, options, Path(folder))
+            save(options.out, report)
+    wrong, words = verdict(report)
+    print("\n".join(["", *words, f"{wrong} things wrong" if wrong else "all right", f"report: {options.out / 'gpu_check.txt'}"]))
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":
