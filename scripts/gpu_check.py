@@ -102,7 +102,8 @@ def stage_process(options: argparse.Namespace) -> int:
         from vsapisr.networks.kernels import tuning
         from vsapisr.networks.kernels.form import Tilings
 
-        grl_cuda.kernels_possible, grl_cuda.TRIAL = (lambda *_: True), (1, 3, 8, 8)
+        # The interpreter takes a minute for what a device does in a millisecond: only where nothing else would do.
+        grl_cuda.kernels_possible, grl_cuda.TRIAL = (lambda *_: options.stage in ("kernels", "parts")), (1, 3, 8, 8)
         tuning.choose = lambda *_: Tilings()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     module = importlib.import_module(f"scripts.gpu.{STAGES[options.stage][0]}")

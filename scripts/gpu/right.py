@@ -75,7 +75,7 @@ def kernels(context: Context) -> None:
         context.attempt(f"kernels {dtype}", lambda: compare(context, "kernels", form, dtype))
         context.check(f"kernels {str(dtype)[6:]}: parts left plain", float(sum(part == "plain" for part in form.parts.values())), 0)
         context.attempt("company", lambda: company(context, "kernels", form, dtype, exact_sizes=form.batch_invariant))
-    chosen = GRLCuda(context.grl(), context.half, context.device)
+    chosen = GRLCuda(context.grl(), context.half, context.device, use="plain" if context.dry else "auto")
     chosen.prepare()
     context.emit(chosen=chosen.parts)
 
