@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Iterator
@@ -141,9 +142,12 @@ def test_the_inference_form_uses_them_or_torch(net: GRL, monkeypatch: pytest.Mon
     x = image(13, 22)
     form = GRLInference(net)
     want, calls = expected(net, pad_to_window(x, 8))[..., :52, :88], []
-    monkeypatch.setattr(NativeGRL, "__call__", lambda self, image, call=NativeGRL.__call__: calls.append(1) or call(self, image))
+    call = NativeGRL.__call__
+    monkeypatch.setattr(NativeGRL, "__call__", lambda self, image: calls.append(1) or call(self, image))
     torch.testing.assert_close(form(x), want, atol=1e-4, rtol=0)
     assert calls and form(x.double()).dtype == torch.float32
+    assert torch.equal(copy.deepcopy(form)(x), form(x))
+    assert GRLInference(net).to(torch.float16)(x[..., :8, :8]).dtype == torch.float16
     calls.clear()
     monkeypatch.setattr(native, "load_library", lambda: None)
     torch.testing.assert_close(GRLInference(net)(x), want, atol=1e-4, rtol=0)

@@ -45,7 +45,8 @@ static void conv_row(const float *const *taps, int count, int depth, const float
     for (int channel = 0; channel < CHANNELS; channel += 2 * LANES) {
         const float *w = weight + channel / 32 * (32 * count * depth) + channel % 32;
         int x = 0;
-        for (; width - x >= TILE_PIXELS; x += TILE_PIXELS) conv_tile(TILE_PIXELS, taps, count, depth, w, bias, x, channel, sink);
+        for (; width - x >= TILE_PIXELS; x += TILE_PIXELS)
+            conv_tile(TILE_PIXELS, taps, count, depth, w, bias, x, channel, sink);
 #if TILE_PIXELS > 8
         if (width - x >= 8) conv_tile(8, taps, count, depth, w, bias, x, channel, sink), x += 8;
 #endif
@@ -75,15 +76,16 @@ INLINE void first_tile(int pixels, const float *const rows[3], const float *weig
     }
 }
 
-/* One row of the 3x3 convolution from the image, always in floats. width a multiple of 4; a pixel of the input has 4 floats, the
- * last without meaning; weight (9, 4, 64). */
+/* One row of the 3x3 convolution from the image, always in floats. width a multiple of 4; a pixel of the input has 4 floats,
+ * the last without meaning; weight (9, 4, 64). */
 static void first_row(const float *const rows[3], const float *weight, const float *bias, int width, float *out) {
     for (int x = 0; x < width; x += FIRST_PIXELS) first_tile(FIRST_PIXELS, rows, weight, bias, x, out);
 }
 
 #define LAST_PIXELS 4
 
-INLINE void last_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x, float *const out[3]) {
+INLINE void last_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x,
+                      float *const out[3]) {
     vec acc[LAST_PIXELS * 3];
     UNROLL for (int i = 0; i < pixels * 3; i++) acc[i] = ZERO;
     for (int tap = 0; tap < 9; tap++) {

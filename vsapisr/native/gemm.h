@@ -29,7 +29,8 @@ INLINE void tile(int rows, int wide, vec *acc, const float *a, ptrdiff_t a_row, 
 
 enum { PLAIN, WITH_GELU };
 
-/* out (rows, columns) = weight (packed) x b (UNITS(depth), columns) + bias, float out; columns a multiple of 2 * LANES, or 16 */
+/* out (rows, columns) = weight (packed) x b (UNITS(depth), columns) + bias, float out; columns a multiple of
+ * wide * LANES */
 INLINE void linear_tiles(int wide, int rows, int depth, int columns, const float *weight, const float *bias, const float *b,
                          float *out, int then) {
     for (int row = 0; row < rows; row += TILE_ROWS) {

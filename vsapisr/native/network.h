@@ -1,7 +1,7 @@
 /* What the caller hands over: weights and one image. vsapisr/networks/native.py has the same structures.
  *
- * Linear layers: (rows / 8, depth in units, 8). Convolutions: (output channels / 32, taps, input channels in units, 32), taps by
- * row and column. Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats. */
+ * Linear layers: (rows / 8, depth in units, 8). Convolutions: (output channels / 32, taps, input channels in units, 32),
+ * taps by row and column. Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats. */
 #ifndef VSAPISR_NETWORK_H
 #define VSAPISR_NETWORK_H
 

@@ -204,4 +204,8 @@ void RUN(const Network *network, const Image *image) {
     team_run((int)image->threads, run_member, &run);
 }
 
+#if defined(__clang__)
+#pragma clang attribute pop /* of vector.h */
+#endif
+
 #endif

@@ -51,7 +51,8 @@ static void make_3x3(Tail *tail, int which, long row) {
     Layer *layer = &tail->layers[which];
     const float *rows[3], *taps[9];
     for (int i = 0; i < 3; i++)
-        rows[i] = which == BEFORE ? tail->image + (row + i) * (layer->width + 2) * PIXEL : made_row(tail, which - 1, row - 1 + i);
+        rows[i] = which == BEFORE ? tail->image + (row + i) * (layer->width + 2) * PIXEL
+                                  : made_row(tail, which - 1, row - 1 + i);
     taps_3x3(rows, PIXEL, taps);
     Sink sink = {row_of(layer, row) + PIXEL, PIXEL, which == BEFORE ? 0.01f : 0.2f, 0};
     conv_row(taps, 9, PIXEL, which == BEFORE ? net->before_weight : net->hr_weight,
@@ -61,7 +62,8 @@ static void make_3x3(Tail *tail, int which, long row) {
 static void make_doubled(Tail *tail, int which, long row) {
     const Network *net = tail->network;
     Layer *layer = &tail->layers[which];
-    const float *weight = which == UP1 ? net->up1_weight : net->up2_weight, *bias = which == UP1 ? net->up1_bias : net->up2_bias;
+    const float *weight = which == UP1 ? net->up1_weight : net->up2_weight;
+    const float *bias = which == UP1 ? net->up1_bias : net->up2_bias;
     const int p = row % 2;
     const float *rows[2] = {made_row(tail, which - 1, row / 2 - 1 + p), made_row(tail, which - 1, row / 2 + p)};
     for (int q = 0; q < 2; q++) {

@@ -49,7 +49,8 @@ class NetworkStruct(ctypes.Structure):
                                                "norm_end_weight", "norm_end_bias")),
         ("stage_weight", ctypes.POINTER(ctypes.c_void_p)),
         ("stage_bias", ctypes.POINTER(ctypes.c_void_p)),
-        *((f"{name}_{part}", ctypes.c_void_p) for name in ("before", "up1", "up2", "hr", "last") for part in ("weight", "bias")),
+        *((f"{name}_{part}", ctypes.c_void_p)
+          for name in ("before", "up1", "up2", "hr", "last") for part in ("weight", "bias")),
     ]  # fmt: skip
 
 
@@ -190,6 +191,9 @@ class NativeGRL:
                   for name in ("window_position", "gather_position", "spread_position")}  # fmt: skip
         fields |= {name: self._floats(value) for name, value in (vectors | tables).items()}
         return BlockStruct(shifted=attention.shifted, **fields)
+
+    def __deepcopy__(self, memo: dict) -> NativeGRL:
+        return self  # nothing in it changes, and addresses cannot be copied
 
     def __call__(self, image: Tensor) -> Tensor:
         """(1, 3, H, W) float32 without the mean, H and W multiples of 8 -> (1, 3, 4H, 4W) float32 with it."""
