@@ -16,6 +16,7 @@ SECTIONS = {
     "degradation": "degrading in memory against child processes and temporary files",
     "keyframes": "the I-frames of a video against every frame",
     "dataset": "patches per second per worker, share of time of each part",
+    "step": "training steps against the plain form, waiting for data, both stages on a GPU",
 }
 """Name and what it measures. Each is a module of :mod:`scripts.benchmarks` with ``add_arguments(parser)`` and
 ``run(options) -> dict``, imported only when asked for."""

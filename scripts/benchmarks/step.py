@@ -1,0 +1,171 @@
+"""Training steps: the plain form against the loop's own, how long it waits for data, and both stages on a GPU."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor
+
+from train.config import build
+from train.distributed import Processes
+from train.fit_config import FitConfig
+from train.initial import start_as_interpolation
+from train.loop import Run
+from train.stages import Parts
+from vsapisr.networks.grl import GRL, GRLConfig
+
+from .flops import grl_flops
+from .measure import Summary, alternating, table, wall
+from .pictures import pictures
+
+PLAIN = "eager fp32 NCHW"
+SMALL = {"loss": {"features": "random"}}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--curve", type=int, default=0, metavar="N", help="also compare the losses of N steps")
+    parser.add_argument("--images", metavar="FOLDER", help="drawings for the part with data (made ones unless given)")
+    parser.add_argument("--steps", type=int, default=0, metavar="N", help="also N steps with data from 2 workers")
+
+
+def config(folder: str, batch: int, patch: int, **values: object) -> FitConfig:
+    data = {"folder": folder, "batch": batch, "patch": patch, "pool": 16, "workers": 2}
+    return build(FitConfig, {"out": "unused", "data": data, "network": {"drop_path": 0.0}, **values})
+
+
+def noise(batch: int, patch: int, device: torch.device | str = "cpu", seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """(lr, gt, pseudo_gt) uint8: blurred noise, the small picture a reduced large one."""
+    made = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(batch, 3, patch // 2, patch // 2, generator=made)
+    large = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)
+    small = torch.nn.functional.avg_pool2d(large, 4)
+    lr, gt = ((x * 255).round().byte().to(device) for x in (small, large))
+    return lr, gt, gt
+
+
+def plain_step(rate: float) -> Callable[[tuple[Tensor, Tensor, Tensor]], float]:
+    """One update as a textbook has it: plain layout, fp32, upsampling by interpolation, an optimizer of single kernels."""
+    torch.manual_seed(0)
+    model = GRL(GRLConfig(drop_path=0.0)).train()
+    start_as_interpolation(model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.99))
+
+    def step(batch: tuple[Tensor, Tensor, Tensor]) -> float:
+        optimizer.zero_grad()
+        loss = (model(batch[0].float() / 255) - batch[2].float() / 255).abs().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def loop_step(made: FitConfig, device: torch.device | str = "cpu") -> Callable[[tuple[Tensor, Tensor, Tensor]], float]:
+    """One update as the loop makes it, averages of weights and checks included."""
+    torch.manual_seed(0)
+    parts = Parts(made, torch.device(device))
+
+    def step(batch: tuple[Tensor, Tensor, Tensor]) -> float:
+        terms = parts.backward(batch) | parts.norms()
+        values = torch.stack([value.float() for value in terms.values()]).tolist()
+        parts.apply()
+        return values[0]
+
+    return step
+
+
+def cpu_steps(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    batch, forms = noise(options.batch, options.patch), {PLAIN: plain_step(2e-4)}
+    for precision in ("fp32", "bf16"):
+        forms[f"loop {precision}"] = loop_step(config(".", options.batch, options.patch, precision=precision))
+    calls = {name: lambda step=step: step(batch) for name, step in forms.items()}
+    seconds = {name: Summary.of(values) for name, values in alternating(calls, options.runs, wall, "steps").items()}
+    base = seconds[PLAIN].median
+    rows = [[name, f"{one.median:.3f}", f"{1 / one.median:.2f}", f"{base / one.median:.2f}"] for name, one in seconds.items()]
+    print(f"stage 1, batch {options.batch}, {options.patch}x{options.patch} LR, {torch.get_num_threads()} threads")
+    print(table(["form", "s/step", "it/s", "times faster"], rows))
+    return {name: {**one.as_dict(), "ratio": base / one.median} for name, one in seconds.items()}
+
+
+def curves(count: int, batch: int, patch: int) -> dict[str, list[float]]:
+    """Losses of the plain and of the bf16 step on the same batches, and the largest difference of their running means."""
+    forms = {PLAIN: plain_step(2e-4), "loop bf16": loop_step(config(".", batch, patch, precision="bf16"))}
+    losses: dict[str, list[float]] = {name: [] for name in forms}
+    for number in range(count):
+        for name, step in forms.items():
+            losses[name].append(step(noise(batch, patch, seed=number)))
+    plain, ours = (torch.tensor(losses[name]) for name in forms)
+    means = [torch.nn.functional.avg_pool1d(x[None], min(20, count), 1)[0] for x in (plain, ours)]
+    worst, of_means = ((a - b).abs().div(a).max().item() for a, b in ((plain, ours), means))
+    print(f"losses over {count} steps, batch {batch}, {patch}x{patch} LR: {plain[0]:.4f} to {plain[-20:].mean():.4f}; bf16 "
+          f"differs by {worst:.2%} at most, by {of_means:.2%} in means of 20")
+    return losses | {"worst": [worst], "worst_of_means": [of_means]}
+
+
+def waiting(options: argparse.Namespace) -> dict[str, float]:
+    """Share of a run's time that its steps wait for two workers, without the first pool."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = options.images or name
+        if not options.images:
+            for number, image in enumerate(pictures(None, 8)):
+                cv2.imwrite(str(Path(name) / f"{number}.png"), image[..., ::-1])
+        run = Run(config(folder, options.batch, options.patch, precision="bf16"), Processes("cpu"))
+        next(run.feed)
+        waited, start = 0.0, time.perf_counter()
+        for _ in range(options.steps):
+            batch = next(run.feed)
+            waited += run.feed.waited
+            run.update(batch)
+        whole = time.perf_counter() - start
+        run.feed.close()
+    print(f"{options.steps} steps with 2 workers: {options.steps / whole:.2f} it/s, {waited / whole:.0%} of the time waiting")
+    return {"steps_per_second": options.steps / whole, "waiting_share": waited / whole}
+
+
+def matmul_peak() -> float:
+    """FLOP/s of a large bf16 product: what this device reaches at best."""
+    from .network_gpu import device_seconds
+
+    a = torch.rand(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    device_seconds(lambda: a @ a)
+    return 2 * 8192**3 / device_seconds(lambda: a @ a)
+
+
+def gpu_steps(runs: int) -> dict[str, dict[str, float]]:
+    """Both stages at the paper's batch of 32, GT 256; the share of peak counts the generator's products alone."""
+    from .network_gpu import device_seconds
+
+    batch, result, peak = noise(32, 64, "cuda"), {}, matmul_peak()
+    flops = 3 * sum(grl_flops().values()) * 64 * 64 * 32  # a backward pass is two forward ones
+    for stage, values in ((1, {}), (2, {"init": "interpolation", **SMALL})):
+        step = loop_step(config(".", 32, 64, stage=stage, precision="bf16", **values), "cuda")
+        step(batch)
+        torch.cuda.reset_peak_memory_stats()
+        one = Summary.of([device_seconds(lambda: step(batch)) for _ in range(runs)])
+        share = flops / one.median / peak
+        result[f"stage {stage}"] = {**one.as_dict(), "share_of_peak": share, "bytes": torch.cuda.max_memory_allocated()}
+        print(f"stage {stage}, batch 32, 64x64 LR, bf16: {1 / one.median:.2f} it/s, generator's products at {share:.0%} of a "
+              f"large product's {peak / 1e12:.0f} TFLOP/s, {torch.cuda.max_memory_allocated() >> 20} MiB")
+    return result
+
+
+def run(options: argparse.Namespace) -> dict:
+    result: dict = {"cpu": cpu_steps(options)}
+    if options.curve:
+        result["curve"] = curves(options.curve, options.batch, options.patch)
+    if options.steps:
+        result["waiting"] = waiting(options)
+    if torch.cuda.is_available():
+        result["gpu"] = gpu_steps(options.runs)
+    else:
+        print("GPU: not measured, there is none here")
+    return result
