@@ -15,6 +15,7 @@ SECTIONS = {
     "lines": "line enhancement of a 720p frame, against a flood fill in plain Python",
     "degradation": "degrading in memory against child processes and temporary files",
     "keyframes": "the I-frames of a video against every frame",
+    "reuse": "frames per second with tiles taken over, on made-up animation",
     "dataset": "patches per second per worker, share of time of each part",
     "step": "training steps against the plain form, waiting for data, both stages on a GPU",
 }

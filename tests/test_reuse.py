@@ -53,6 +53,7 @@ class Clip:
 
     def __init__(self, frames: list[list[np.ndarray]], source: Format, colours: list[Colour]):
         self.frames, self.source, self.colours, self.made = frames, source, colours, []
+        self.properties: list[dict] = [{} for _ in frames]
 
     def upscaler(self, **arguments) -> ClipUpscaler:
         height, width = self.frames[0][0].shape
@@ -64,7 +65,8 @@ class Clip:
         """Of the pixels, and the share taken over."""
         out = [np.full((4 * upscaler.height, 4 * upscaler.width), np.nan, np.float32) for _ in range(3)]
         frames = {m: self.frames[m] for m in upscaler.needs(n)}
-        share = upscaler.frame(n, frames, self.colours[n], out, FULL)
+        properties = {m: self.properties[m] for m in frames}
+        share = upscaler.frame(n, frames, self.colours[n], out, FULL, properties)
         return b"".join(plane.tobytes() for plane in out), share
 
     def close(self) -> None:

@@ -107,3 +107,16 @@ def test_words_for_bad_arguments():
 
     assert words(reuse=3).startswith("Upscale: reuse must be 0 (off)")
     assert words(cache=-1) == "Upscale: cache must not be negative, got -1"
+
+
+def test_near_reuse_gives_the_same_frames_in_any_order(tiny):
+    """Also through needs() of the bridge: a seek asks for the segment's beginning again."""
+    clip = drawn()
+    arguments = {"model": tiny, "device": "cpu", "reuse": 2, "interval": 4}
+    numbers = list(range(COUNT))
+    wanted = hashes(clip.apisr.Upscale(**arguments))
+    for order in (numbers[::-1], random.Random(2).sample(numbers, COUNT)):
+        assert hashes(clip.apisr.Upscale(**arguments), order) == wanted
+    assert digest(clip.apisr.Upscale(**arguments).get_frame(7)) == wanted[7]
+    node = clip.apisr.Upscale(cache=0, **arguments)
+    assert [digest(frame.result()) for frame in [node.get_frame_async(n) for n in numbers]] == wanted

@@ -29,7 +29,12 @@ class UpscaleConfig:
     overlap: int = 8
     """Source pixels that a tile sees beyond what is kept of it, on each side where there is a neighbour."""
     reuse: int = 1
-    """0: every tile is computed; 1: one whose input is equal bit for bit to one computed before takes its pixels."""
+    """0: every tile is computed; 1: one whose input is equal bit for bit to one computed before takes its pixels;
+    2: blocks that differ from an earlier one by noise alone are held, so that more tiles are equal."""
+    threshold: float = 1.0
+    """Of ``reuse=2``: how far a sample may be from the one that is held, in steps of 8 bit."""
+    interval: int = 16
+    """Of ``reuse=2``: frames after which nothing earlier is held any more."""
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     device: str = "auto"
@@ -58,8 +63,12 @@ class UpscaleConfig:
             raise ArgumentError(f"overlap must be a multiple of {WINDOW}, got {self.overlap}")
         if any(0 < side <= 2 * self.overlap for side in self.tilesize):
             raise ArgumentError(f"tilesize must be more than twice the overlap of {self.overlap}, got {shown}")
-        if self.reuse not in (0, 1):
-            raise ArgumentError(f"reuse must be 0 (off) or 1 (equal tiles), got {self.reuse}")
+        if self.reuse not in (0, 1, 2):
+            raise ArgumentError(f"reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got {self.reuse}")
+        if not 0 <= self.threshold <= 16:
+            raise ArgumentError(f"threshold must be 0 to 16 steps of 8 bit, got {self.threshold:g}")
+        if not 1 <= self.interval <= 64:
+            raise ArgumentError(f"interval must be 1 to 64 frames, got {self.interval}")
         if self.cache is not None and self.cache < 0:
             raise ArgumentError(f"cache must not be negative, got {self.cache}")
         if self.precision not in PRECISIONS:

@@ -20,7 +20,7 @@ Properties = Mapping[str, Any]
 class Node:
     """One ``Upscale`` in a script: the attributes say what the bridge announces, ``render`` fills one frame."""
 
-    properties = ("_Matrix", "_Range", "_ChromaLocation", "_FieldBased")
+    properties = ("_Matrix", "_Range", "_ChromaLocation", "_FieldBased", "_PictType", "_SceneChangePrev")
     """Frame properties that ``render`` wants to see."""
 
     def __init__(self, clip: Mapping[str, int], config: UpscaleConfig):
@@ -43,7 +43,7 @@ class Node:
             if side % (1 << shift):
                 raise ClipError(f"format is subsampled by {1 << shift}, which {self.width}x{self.height} is no multiple of")
         self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
-        self.needs = self.upscaler.needs if self.upscaler.divides else None
+        self.needs = self.upscaler.needs if self.upscaler.looks_around else None
         """Called for the source frames that frame n is made of; None: of frame n alone."""
 
     def render(self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]) -> Properties:
@@ -60,8 +60,9 @@ class Node:
         colour = resolve(self.source, properties, *self.source_size)
         out_colour, changes = self.output_colour(colour, properties)
         planes = {m: arrays(lent, self.source, *self.source_size) for m, (lent, _) in frames.items()}
+        lent_properties = {m: values for m, (_, values) in frames.items()}
         out = arrays(target, self.target, self.width, self.height)
-        changes["ApisrReused"] = self.upscaler.frame(n, planes, colour, out, out_colour)
+        changes["ApisrReused"] = self.upscaler.frame(n, planes, colour, out, out_colour, lent_properties)
         return changes
 
     def output_colour(self, colour: Colour, properties: Properties) -> tuple[Colour, dict[str, int | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from ..memory import free_memory
 from ..tiles import Tile
 from ..upscaler import SCALE, Upscaler
 from .cache import Recent, TileCache
+from .hold import Holder
 from .pyramid import Pyramid
 from .signature import Signature, signature
 
@@ -28,7 +30,7 @@ class ClipUpscaler(Upscaler):
     """An :class:`~vsapisr.upscaler.Upscaler` for the frames of a clip of ``frames`` frames.
 
     With automatic tile sizes the tiles of a frame depend on its neighbours, see :mod:`vsapisr.reuse.pyramid`; with given
-    ones they are always the same. Either way they do not depend on ``reuse``, so the pixels do not.
+    ones they are always the same. Either way they are the same with ``reuse`` 0 and 1, so the pixels are.
     """
 
     def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format, frames: int):
@@ -36,6 +38,7 @@ class ClipUpscaler(Upscaler):
         self.frames, self.divides = frames, not any(config.tile)
         self.signatures: Recent[Signature] = Recent(SIGNATURES)
         self.cache = TileCache(self.budget()) if config.reuse else None
+        self.holder = Holder(source, config.threshold, config.interval) if config.reuse == 2 else None
         self.pyramid = self.new_pyramid(self.plan)
 
     def budget(self) -> int:
@@ -54,7 +57,13 @@ class ClipUpscaler(Upscaler):
 
     def needs(self, n: int) -> list[int]:
         """The source frames that frame ``n`` is made from."""
-        return [m for m in (n, n - 1, n + 1) if 0 <= m < self.frames] if self.divides else [n]
+        first, last = (max(n - 1, 0), min(n + 1, self.frames - 1)) if self.divides else (n, n)
+        return list(range(self.holder.first(first) if self.holder else first, last + 1))
+
+    @property
+    def looks_around(self) -> bool:
+        """Frames are made from more than the one source frame of their number."""
+        return self.divides or self.holder is not None
 
     def signature(self, n: int, planes: list[np.ndarray]) -> Signature:
         return self.signatures.get(n, lambda: signature(planes, self.source))
@@ -72,9 +81,16 @@ class ClipUpscaler(Upscaler):
         return pyramid.choose(*(other and here.changed(other) for other in others))
 
     def frame(
-        self, n: int, frames: Mapping[int, list[np.ndarray]], colour: Colour, out: list[np.ndarray], out_colour: Colour
+        self, n: int, frames: Mapping[int, list[np.ndarray]], colour: Colour, out: list[np.ndarray], out_colour: Colour,
+        properties: Mapping[int, Mapping[str, object]] = MappingProxyType({}),
     ) -> float:
-        """Fill ``out`` with frame ``n``, made from what ``needs`` named; the share of it that was taken over."""
+        """Fill ``out`` with frame ``n``, made from what ``needs`` named; the share of it that was taken over.
+
+        ``properties`` of the same frames say where segments begin.
+        """
+        if self.holder is not None:
+            used = [m for m in (n - 1, n, n + 1) if m in frames] if self.divides else [n]
+            frames = {m: self.holder.get(m, frames, properties) for m in used}
         planes = frames[n]
 
         def work(plan: tuple[Tile, ...]) -> float:
