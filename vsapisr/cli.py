@@ -14,7 +14,7 @@ def main() -> None:
     if not all(map(find_spec, EXTRA)):
         print('vsapisr: this command needs the cli extra: pip install "vsapisr[cli]"', file=sys.stderr)
         raise SystemExit(2)
-    from .commands import app
+    from .commands_reuse import app
 
     app(prog_name="vsapisr")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from types import MappingProxyType
 
@@ -118,12 +118,15 @@ class ClipUpscaler(Upscaler):
             job = self.job(tile, planes, colour, out_colour)
             return job.result, lambda: self.start(job)
 
+        return self.cache.get(self.key(n, tile, planes, colour, out_colour), views(planes, self.source, tile), compute)
+
+    def key(self, n: int, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Hashable:
+        """Equal for tiles that are to be looked at as one."""
         y, x = tile.y, tile.x
         place = (y.stop - y.start, y.keep_start - y.start, y.keep_stop - y.start, x.stop - x.start, x.keep_start - x.start,
                  x.keep_stop - x.start)
         edges = (y.start == 0, y.stop == self.height, x.start == 0, x.stop == self.width)
-        key = (self.signature(n, planes).key(tile), place, edges, colour, out_colour)
-        return self.cache.get(key, views(planes, self.source, tile), compute)
+        return self.signature(n, planes).key(tile), place, edges, colour, out_colour
 
     def close(self) -> None:
         super().close()
