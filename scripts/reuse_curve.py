@@ -48,7 +48,8 @@ def measure(path: Path, clean: list[np.ndarray], threshold: float | None, tick: 
         before = shown
         tick.advance()
     report.close()
-    return {"network": preview.pixels / len(frames) / clean[0].size, "against": 10 * np.log10(255**2 / max(np.mean(against), 1e-9)),
+    return {"network": preview.pixels / len(frames) / clean[0].size,
+            "against": 10 * np.log10(255**2 / max(np.mean(against), 1e-9)),
             "clean": float(np.mean(original)), "flicker": float(np.mean(flicker))}
 
 
@@ -88,7 +89,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reuse.png"))
     options = parser.parse_args()
     painter, places, rows = Painter(360), shots("mixed", options.part), {}
-    with tempfile.TemporaryDirectory() as folder, Progress("curve", len(options.crf) * (len(THRESHOLDS) + 1) * len(places), "frames") as tick:
+    total = len(options.crf) * (len(THRESHOLDS) + 1) * len(places)
+    with tempfile.TemporaryDirectory() as folder, Progress("curve", total, "frames") as tick:
         clean = [grey(painter.frame(*place)) for place in places]
         for crf in options.crf:
             path = Path(folder, f"{crf}.mkv")
@@ -97,9 +99,11 @@ def main() -> None:
             rows[crf] = [measure(path, clean, t, tick) for t in THRESHOLDS]
             for row in [exact, *rows[crf]]:
                 row["change"] = row["clean"] - exact["clean"]
-            print(f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against the drawings, dB | flicker |\n| --- | --- | --- | --- | --- |")
+            print(f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against the drawings, dB "
+                  "| flicker |\n| --- | --- | --- | --- | --- |")
             for name, row in zip(("reuse=1", *THRESHOLDS), [exact, *rows[crf]]):
-                print(f"| {name} | {row['network']:.3f} | {min(row['against'], 99):.1f} | {row['change']:+.3f} | {row['flicker']:.3f} |", flush=True)
+                print(f"| {name} | {row['network']:.3f} | {min(row['against'], 99):.1f} | {row['change']:+.3f} "
+                      f"| {row['flicker']:.3f} |", flush=True)
     plot(rows).save(options.out)
     options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

@@ -21,7 +21,9 @@ def reuse(
     mode: Annotated[int, typer.Option(help="The filter's reuse=: 1, equal tiles; 2, nearly equal ones too.")] = DEFAULT.reuse,
     threshold: Annotated[float, typer.Option(help="The filter's threshold=.")] = DEFAULT.threshold,
     frames: Annotated[int | None, typer.Option(min=1, help="Look at so many from the beginning; else at all.")] = None,
-    heat: Annotated[Path | None, typer.Option("--map", metavar="FILE.png", help="Picture: the redder, the more often computed.")] = None,
+    heat: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE.png", help="Picture: the redder, the more often computed.")
+    ] = None,
     tilesize: Tilesize = "0",
     overlap: Overlap = DEFAULT.overlap,
     force: Force = False,
