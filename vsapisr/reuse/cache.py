@@ -128,8 +128,9 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 
 
 def compact(tensors: list[Tensor]) -> list[Tensor]:
-    """In place: tensors that are part of something larger become copies, so that the rest can be freed."""
+    """In place: tensors that are part of something larger become copies, so that the rest can be freed; so do those in
+    page-locked memory, which is for what is under way."""
     for number, tensor in enumerate(tensors):
-        if tensor.untyped_storage().nbytes() > tensor.nbytes:
+        if tensor.untyped_storage().nbytes() > tensor.nbytes or tensor.is_pinned():
             tensors[number] = tensor.clone()
     return tensors
