@@ -15,9 +15,11 @@ from torch import Tensor
 from train.config import build
 from train.distributed import Processes
 from train.fit_config import FitConfig
+from train.images import list_images
 from train.initial import start_as_interpolation
 from train.loop import Run
 from train.stages import Parts
+from train.stream import DatasetConfig, ImageStream
 from vsapisr.networks.grl import GRL, GRLConfig
 
 from .flops import grl_flops
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--curve", type=int, default=0, metavar="N", help="also compare the losses of N steps")
-    parser.add_argument("--images", metavar="FOLDER", help="drawings for the part with data (made ones unless given)")
+    parser.add_argument("--images", metavar="FOLDER", help="drawings for losses and waiting (made ones unless given)")
     parser.add_argument("--steps", type=int, default=0, metavar="N", help="also N steps with data from 2 workers")
 
 
@@ -96,13 +98,27 @@ def cpu_steps(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return {name: {**one.as_dict(), "ratio": base / one.median} for name, one in seconds.items()}
 
 
-def curves(count: int, batch: int, patch: int) -> dict[str, list[float]]:
+def drawn(folder: str, batch: int, patch: int, count: int = 16) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
+    """Number -> a batch of crops of different drawings in ``folder``, of the first ``count`` of an epoch, without pseudo-GT."""
+    stream = ImageStream(list_images(folder), DatasetConfig(folder=folder, patch=patch, per_image=8, enhance=False))
+    crops = [stream.crops(number) for number in range(count)]
+
+    def make(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = [(crops[(number + 5 * n) % count], (number // count + n) % 8) for n in range(batch)]
+        lr, gt = (torch.stack([getattr(one, kind)[place] for one, place in chosen]) for kind in ("lr", "gt"))
+        return lr, gt, gt
+
+    return make
+
+
+def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, list[float]]:
     """Losses of the plain and of the bf16 step on the same batches, and the largest difference of their running means."""
+    make = drawn(folder, batch, patch) if folder else lambda number: noise(batch, patch, seed=number)
     forms = {PLAIN: plain_step(2e-4), "loop bf16": loop_step(config(".", batch, patch, precision="bf16"))}
     losses: dict[str, list[float]] = {name: [] for name in forms}
     for number in range(count):
         for name, step in forms.items():
-            losses[name].append(step(noise(batch, patch, seed=number)))
+            losses[name].append(step(make(number)))
     plain, ours = (torch.tensor(losses[name]) for name in forms)
     means = [torch.nn.functional.avg_pool1d(x[None], min(20, count), 1)[0] for x in (plain, ours)]
     worst, of_means = ((a - b).abs().div(a).max().item() for a, b in ((plain, ours), means))
@@ -161,7 +177,7 @@ def gpu_steps(runs: int) -> dict[str, dict[str, float]]:
 def run(options: argparse.Namespace) -> dict:
     result: dict = {"cpu": cpu_steps(options)}
     if options.curve:
-        result["curve"] = curves(options.curve, options.batch, options.patch)
+        result["curve"] = curves(options.curve, options.batch, options.patch, options.images)
     if options.steps:
         result["waiting"] = waiting(options)
     if torch.cuda.is_available():
