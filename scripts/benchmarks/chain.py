@@ -103,7 +103,7 @@ def parts(upscaler: Upscaler, width: int, height: int, frames: int) -> dict[str,
             for tile in upscaler.plan:
                 samples = timed("planes to tiles", read_tile, source, SOURCE, tile)
                 job = Job(engine, samples, SOURCE, colour, SOURCE, large, tile)
-                rgb = timed("to RGB", engine.prepare, job)
+                rgb = timed("to RGB", engine.prepare, job, samples)
                 enlarged = timed("network", engine.network, rgb)
                 out = timed("from RGB", engine.finish, job, enlarged)
                 timed("tiles to planes", write_tile, target, SOURCE, tile, SCALE, out)
