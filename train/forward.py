@@ -26,7 +26,8 @@ def upsample(x: Tensor, conv: nn.Conv2d) -> Tensor:
 def forward(model: GRL, image: Tensor) -> Tensor:
     """``model(image)`` up to rounding: (B, 3, H, W) in [0, 1] -> (B, 3, 4H, 4W).
 
-    The body runs channels-last, the tail in the plain layout, where the CPU's weight gradients are twice as fast.
+    The body runs channels-last, the tail in the plain layout, where the CPU's weight gradients are twice as fast. The last
+    convolution is in fp32 under autocast too.
     """
     height, width = image.shape[-2:]
     x = pad_to_window(image, model.config.window) - model.mean
@@ -35,5 +36,7 @@ def forward(model: GRL, image: Tensor) -> Tensor:
     x = model.conv_before_upsample(x)
     for conv in (model.conv_up1, model.conv_up2):
         x = F.leaky_relu(upsample(x, conv), 0.2)
-    out = model.conv_last(F.leaky_relu(model.conv_hr(x), 0.2)) + model.mean
+    x = F.leaky_relu(model.conv_hr(x), 0.2)
+    with torch.autocast(x.device.type, enabled=False):  # a result in steps of 1/512 would be half the loss of a trained network
+        out = model.conv_last(x.float()) + model.mean
     return out[..., : height * model.scale, : width * model.scale]

@@ -45,7 +45,7 @@ class Run:
         state.seed_all(config.seed)  # new weights: the same in every process
         self.config, self.processes, self.out = config, processes, Path(config.out)
         self.feed = Feed(config, processes)
-        self.parts = Parts(config, processes.device)
+        self.parts = Parts(config, processes.device, processes.world)
         self.guard = Guard(self.out, config.nonfinite_limit, processes)
         self.validation = Validation(config.validation) if config.validation and processes.first else None
         self.iteration = 0

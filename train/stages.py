@@ -77,12 +77,12 @@ def compiled(function: Callable[[GRL, Tensor], Tensor], model: GRL, example: Ten
 
 
 class Parts:
-    """Networks, their average, optimizers, scalers and losses of one stage, on ``device``.
+    """Networks, their average, optimizers, scalers and losses of one stage, on ``device``; ``processes`` share a batch.
 
     ``backward`` leaves gradients, ``norms`` measures and clips them, ``apply`` makes the update of them.
     """
 
-    def __init__(self, config: FitConfig, device: torch.device):
+    def __init__(self, config: FitConfig, device: torch.device, processes: int = 1):
         self.config, self.device = config, device
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         generator = initial_generator(config)
@@ -101,8 +101,8 @@ class Parts:
         self.scalers = {key: torch.amp.GradScaler(device.type, enabled=config.precision == "fp16") for key in self.networks}
         self.forward: Callable[[GRL, Tensor], Tensor] = forward
         if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
-            size = config.data.patch
-            example = torch.rand(2, 3, size, size, device=device, generator=torch.Generator(device).manual_seed(0))
+            piece, size = config.data.batch // (processes * config.accumulate), config.data.patch
+            example = torch.rand(piece, 3, size, size, device=device, generator=torch.Generator(device).manual_seed(0))
             self.forward = compiled(forward, self.generator, example, self.autocast)
 
     def autocast(self) -> torch.autocast:
