@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,24 @@ def test_example_configurations_are_accepted(name):
     if name != "fidelity":
         assert (made.iterations, made.halve_every, made.data.batch, made.data.patch) == (300_000, 100_000, 32, 64)
         assert made.learning_rate == {"stage1": 2e-4, "stage2": 1e-4}[name]
+
+
+def test_compiled_once_for_the_batches_that_come(folder, tmp_path, monkeypatch):
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # traces alone: seconds, not minutes
+    one_block = {**NETWORK, "depths": [1]}
+    made = config(settings(folder, tmp_path, network=one_block, compile="on", data={"batch": 2}))
+    torch.manual_seed(0)
+    fast = Parts(made, torch.device("cpu"))
+    torch.manual_seed(0)
+    plain = Parts(replace(made, compile="off"), torch.device("cpu"))
+    compilations = counters["stats"]["unique_graphs"]
+    assert compilations > 0
+    batch = tuple(torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8) for side in (16, 64, 64))
+    for _ in range(2):
+        torch.testing.assert_close(fast.backward(batch), plain.backward(batch), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(fast.norms(), plain.norms(), rtol=1e-3, atol=1e-6)
+    assert counters["stats"]["unique_graphs"] == compilations

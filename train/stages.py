@@ -101,8 +101,9 @@ class Parts:
         self.scalers = {key: torch.amp.GradScaler(device.type, enabled=config.precision == "fp16") for key in self.networks}
         self.forward: Callable[[GRL, Tensor], Tensor] = forward
         if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
+            # Just like the batches that will come: else the first of them is compiled for again.
             piece, size = config.data.batch // (processes * config.accumulate), config.data.patch
-            example = torch.rand(piece, 3, size, size, device=device, generator=torch.Generator(device).manual_seed(0))
+            example = self.image(torch.arange(piece * 3 * size**2, device=device).view(piece, 3, size, size) % 256)
             self.forward = compiled(forward, self.generator, example, self.autocast)
 
     def autocast(self) -> torch.autocast:
