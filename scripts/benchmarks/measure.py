@@ -6,13 +6,13 @@ import multiprocessing
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 
+from train.progress import Progress
 from train.tables import markdown as table
 
 __all__ = ["Summary", "alternating", "high_water", "machine", "peak_memory", "table", "wall"]
@@ -66,14 +66,11 @@ def alternating(
     for run in forms.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
-    start, total = time.perf_counter(), runs * len(forms)
-    for i in range(runs):
-        for j, (name, run) in enumerate(forms.items()):
-            seconds[name].append(clock(run))
-            done = i * len(forms) + j + 1
-            left = (time.perf_counter() - start) / done * (total - done)
-            print(f"\r{label}: {done}/{total} runs, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+    with Progress(label, runs * len(forms), "runs") as progress:
+        for _ in range(runs):
+            for name, run in forms.items():
+                seconds[name].append(clock(run))
+                progress.advance(note=name)
     return seconds
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from train.fit_config import FitConfig
 from train.images import list_images
 from train.initial import start_as_interpolation
 from train.loop import Run
+from train.progress import Progress
 from train.stages import Parts
 from train.stream import DatasetConfig, ImageStream
 from vsapisr.networks.grl import GRL, GRLConfig
@@ -111,20 +113,30 @@ def drawn(folder: str, batch: int, patch: int, count: int = 16) -> Callable[[int
     return make
 
 
-def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, list[float]]:
-    """Losses of the plain and of the bf16 step on the same batches, and the largest difference of their running means."""
+def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, dict]:
+    """Losses of the plain step and of the loop's on the same batches, and the largest difference of their running means.
+
+    The loop in fp32 is the control: it differs from the plain form in the order of sums alone.
+    """
     make = drawn(folder, batch, patch) if folder else lambda number: noise(batch, patch, seed=number)
-    forms = {PLAIN: plain_step(2e-4), "loop bf16": loop_step(config(".", batch, patch, precision="bf16"))}
+    forms = {PLAIN: plain_step(2e-4)}
+    for precision in ("fp32", "bf16"):
+        forms[f"loop {precision}"] = loop_step(config(".", batch, patch, precision=precision))
     losses: dict[str, list[float]] = {name: [] for name in forms}
-    for number in range(count):
-        for name, step in forms.items():
-            losses[name].append(step(make(number)))
-    plain, ours = (torch.tensor(losses[name]) for name in forms)
-    means = [torch.nn.functional.avg_pool1d(x[None], min(20, count), 1)[0] for x in (plain, ours)]
-    worst, of_means = ((a - b).abs().div(a).max().item() for a, b in ((plain, ours), means))
-    print(f"losses over {count} steps, batch {batch}, {patch}x{patch} LR: {plain[0]:.4f} to {plain[-20:].mean():.4f}; bf16 "
-          f"differs by {worst:.2%} at most, by {of_means:.2%} in means of 20")
-    return losses | {"worst": [worst], "worst_of_means": [of_means]}
+    with Progress("losses", count * len(forms), "steps") as progress:
+        for number in range(count):
+            for name, step in forms.items():
+                losses[name].append(step(make(number)))
+                progress.advance()
+    window = min(20, count)
+    means = {name: np.convolve(values, np.full(window, 1 / window), "valid") for name, values in losses.items()}
+    plain, found = means[PLAIN], {}
+    print(f"losses over {count} steps, batch {batch}, {patch}x{patch} LR, means of {window}: {plain[0]:.4f} to {plain[-1]:.4f}")
+    for name in list(forms)[1:]:
+        apart = np.abs(means[name] / plain - 1)
+        found[name] = {"losses": losses[name], "worst": float(apart.max()), "last": float(apart[-1])}
+        print(f"  {name} differs from the plain form by {apart.max():.2%} at most, by {apart[-1]:.2%} at the end")
+    return {PLAIN: {"losses": losses[PLAIN]}, **found}
 
 
 def waiting(options: argparse.Namespace) -> dict[str, float]:
