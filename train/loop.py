@@ -20,6 +20,7 @@ from vsapisr import __version__
 from vsapisr.errors import VsapisrError
 
 from . import checkpoint, state
+from .allocator import keep_freed_memory
 from .distributed import Processes
 from .feed import Batch, Feed
 from .fit_config import FitConfig, changes
@@ -183,6 +184,8 @@ def train(config: FitConfig, processes: Processes) -> Path:
     """The run as this process takes part in it."""
     if config.threads:
         torch.set_num_threads(config.threads)
+    if processes.device.type == "cpu":
+        keep_freed_memory()
     out, last = Path(config.out), Path(config.out) / LAST
     found = checkpoint.load(last) if last.exists() else None
     run = Run(config, processes)

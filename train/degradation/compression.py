@@ -44,7 +44,7 @@ def still(image: np.ndarray, codec: str, quality: int, **options: int) -> np.nda
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, codec, quality=quality, **options)
     # OpenCV gives the same bytes as Pillow, whose way for WebP leads through RGBA and an animation decoder
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(buffer.getbuffer(), np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.imdecode(np.frombuffer(buffer.getbuffer(), np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_range: bool = False) -> list[av.Packet]:

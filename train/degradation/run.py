@@ -56,9 +56,13 @@ class DegradeReport:
         return "\n".join(lines + [f"refused  {reason}" for reason in self.refused.values()])
 
 
+def _prepare() -> None:
+    """Makes this process a worker: one thread each."""
+    cv2.setNumThreads(0)
+
+
 def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[int, ...]) -> str:
     """Degrade one drawing; returns its line of draws.jsonl."""
-    cv2.setNumThreads(0)
     image = read_image(source)
     height, width = (side // 8 * 8 for side in image.shape[:2])
     small, record = degrade(np.ascontiguousarray(image[:height, :width]), config, *numbers)
@@ -99,7 +103,7 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
     todo = list(_targets(config))
     out.mkdir(parents=True, exist_ok=True)
     with Progress("degrade", len(todo), "pictures") as progress, ProcessPoolExecutor(
-        config.workers, mp_context=get_context("spawn")
+        config.workers, mp_context=get_context("spawn"), initializer=_prepare
     ) as pool:
         futures = {}
         for source, target, numbers in todo:
