@@ -94,7 +94,7 @@ class PrepareConfig:
     source: str
     """What ``curate`` wrote (its ``out``), or any folder of pictures."""
     out: str
-    """Folder; GT goes to out/gt, pseudo-GT to out/pseudo_gt, under the same names."""
+    """Folder; GT goes to out/gt, pseudo-GT to out/pseudo_gt, under the same names, held out pictures to out/val."""
     height: int = 720
     """Lines of the whole frame, black bars that were cut off included. Lower pictures are left out."""
     multiple: int = 8
@@ -103,6 +103,9 @@ class PrepareConfig:
     """Least width and height of the result."""
     pseudo_gt: bool = True
     """Make the line-enhanced version too."""
+    validation: float = 0.05
+    """Share of the pictures that is held out for validation: those go to out/val alone. Which ones follows from seed and
+    name, so that new pictures move no old one."""
     gamma: tuple[float, float] = (0.97, 0.98)
     """Range of the XDoG's gamma, drawn per picture from seed and name."""
     base: str = "sharpened"
@@ -115,5 +118,6 @@ class PrepareConfig:
         for key in ("height", "multiple", "minimum_side"):
             check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         check(self.base in BASES, "base", self.base, ", ".join(BASES))
+        check(0 <= self.validation < 1, "validation", self.validation, "a share, 0 to less than 1")
         check(self.threads >= 0, "threads", self.threads, "0 (one per core) or more")
         check(self.gamma[0] <= self.gamma[1], "gamma", self.gamma, "[low, high] with low <= high")

@@ -20,6 +20,7 @@ from ..progress import Progress
 from .config import PrepareConfig
 from .manifest import Manifest, fingerprint
 
+FOLDERS = ("gt", "pseudo_gt", "val")
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
 
 
@@ -97,6 +98,18 @@ def gamma_of(name: str, config: PrepareConfig) -> float:
     return float(np.random.default_rng([config.seed, zlib.crc32(name.encode())]).uniform(*config.gamma))
 
 
+def held_out(name: str, config: PrepareConfig) -> bool:
+    """Whether a picture is for validation: a function of the seed and its name alone."""
+    return float(np.random.default_rng([config.seed, zlib.crc32(name.encode()), 1]).random()) < config.validation
+
+
+def folders(name: str, config: PrepareConfig) -> tuple[str, ...]:
+    """Where the files of one picture go; of ``FOLDERS``."""
+    if held_out(name, config):
+        return ("val",)
+    return ("gt", "pseudo_gt") if config.pseudo_gt else ("gt",)
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     """(H, W, 3) uint8 RGB under ``path``, in one step."""
     write_atomically(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
@@ -119,12 +132,14 @@ def work(job: Job, config: PrepareConfig) -> tuple[int, int]:
     """
     image = read_picture(job.source)
     gt = to_production(image, job.full_height or image.shape[0], config.height, config.multiple, config.minimum_side)
-    out = Path(config.out)
-    if config.pseudo_gt:
+    out, wanted = Path(config.out), folders(job.target, config)
+    if "pseudo_gt" in wanted:
         from ..lines import enhance
 
         write_png(out / "pseudo_gt" / job.target, enhance(gt, gamma_of(job.target, config), config.base).pseudo_gt)
-    write_png(out / "gt" / job.target, gt)
+    write_png(out / wanted[0] / job.target, gt)
+    for folder in set(FOLDERS) - set(wanted):  # of other settings: above all, what validates must not be trained on
+        (out / folder / job.target).unlink(missing_ok=True)
     return gt.shape[1], gt.shape[0]
 
 
@@ -146,8 +161,8 @@ def is_done(job: Job, row: dict | None, settings: str, config: PrepareConfig) ->
     """Whether an earlier run made this very picture with these settings."""
     if row is None or row["source"] != job.mark or row["settings"] != settings or row["status"] != "written":
         return False
-    folders = ("gt", "pseudo_gt") if config.pseudo_gt else ("gt",)
-    return all((Path(config.out) / folder / job.target).exists() for folder in folders)
+    wanted = folders(job.target, config)
+    return all((Path(config.out) / folder / job.target).exists() == (folder in wanted) for folder in FOLDERS)
 
 
 def record(
@@ -169,16 +184,16 @@ def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Ma
     for row in manifest.rows("SELECT name, status FROM prepared WHERE target = ?", where):
         if row["name"] in kept and row["status"] == "written":
             continue
-        for folder in ("gt", "pseudo_gt"):
+        for folder in FOLDERS:
             path = Path(config.out) / folder / row["name"]
-            report.removed += path.exists() and folder == "gt"
+            report.removed += path.exists() and folder != "pseudo_gt"
             path.unlink(missing_ok=True)
         if row["name"] not in kept:
             manifest.execute("DELETE FROM prepared WHERE target = ? AND name = ?", where, row["name"])
 
 
 def prepare(config: PrepareConfig) -> Report:
-    """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``. Can be killed and started again.
+    """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``, or ``out/val/*.png``. Can be killed and started again.
 
     What was made and what was rejected, with the reason, stands in the table ``prepared`` of
     ``source/manifest.sqlite``, or of ``out/manifest.sqlite`` where the source has none.
@@ -187,7 +202,7 @@ def prepare(config: PrepareConfig) -> Report:
         ClipError: no pictures. A bad picture is no error: see ``Report.rejected``.
     """
     out, source, report = Path(config.out), Path(config.source), Report()
-    for folder in ("gt", "pseudo_gt"):
+    for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     where = str(out.resolve())
     # whatever changes a pixel; curate's crops are in the source pictures themselves
