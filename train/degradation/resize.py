@@ -37,4 +37,6 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
 
 def to_float(image: np.ndarray) -> np.ndarray:
     """uint8 -> float32 in [0, 1]."""
-    return np.multiply(image, np.float32(1 / 255), dtype=np.float32)
+    result = image.astype(np.float32)
+    result *= np.float32(1 / 255)
+    return result
