@@ -12,7 +12,7 @@ from .errors import ArgumentError, ClipError, DeviceError, VsapisrError, Weights
 if TYPE_CHECKING:
     from .api import load_model, upscale_image
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ArgumentError",
     "ClipError",
