@@ -60,10 +60,10 @@ def machine() -> dict[str, object]:
 
 
 def alternating(
-    forms: dict[str, Callable[[], object]], runs: int, clock: Callable[[Callable], float], label: str = ""
+    forms: dict[str, Callable[[], object]], runs: int, clock: Callable[[Callable], float], label: str = "", warm: bool = True
 ) -> dict[str, list[float]]:
-    """Seconds of each form, run in turn so that other load meets all alike; the first run of each goes unmeasured."""
-    for run in forms.values():
+    """Seconds of each form, run in turn so that other load meets all alike; if ``warm``, a first run of each goes unmeasured."""
+    for run in forms.values() if warm else ():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     with Progress(label, runs * len(forms), "runs") as progress:
