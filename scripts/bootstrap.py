@@ -26,6 +26,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 12)
 NAMES = ("python3.14", "python3.13", "python3.12")
 EXTRAS = "cli,train,test"
+SOURCES = [("vsapisr", "bridge*.[ch]"), ("vsapisr", "native", "*.[ch]")]
+"""What is compiled; the version in vsapisr/__init__.py goes into it."""
 # On Linux torch comes with its CUDA libraries; elsewhere it is much smaller.
 NEEDED_BYTES = (7 if sys.platform.startswith("linux") else 2) << 30
 PROBE = """
@@ -128,8 +130,8 @@ def venv_python(venv):
 def fingerprint(root):
     """Hash of what the installation is made from; another value means install again."""
     digest = hashlib.sha256()
-    sources = glob.glob(os.path.join(root, "vsapisr", "bridge*.[ch]"))
-    for name in ["pyproject.toml", "setup.py"] + sorted(os.path.relpath(path, root) for path in sources):
+    sources = [path for place in SOURCES for path in glob.glob(os.path.join(root, *place))]
+    for name in ["pyproject.toml", "setup.py", os.path.join("vsapisr", "__init__.py")] + sorted(os.path.relpath(path, root) for path in sources):
         path = os.path.join(root, name)
         if os.path.isfile(path):
             with open(path, "rb") as file:

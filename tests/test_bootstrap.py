@@ -116,12 +116,14 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["setup.py", "pyproject.toml", "vsapisr/bridge.c", "vsapisr/bridge_values.h"])
+@pytest.mark.parametrize("name", ["setup.py", "pyproject.toml", "vsapisr/__init__.py", "vsapisr/bridge.c", "vsapisr/bridge_values.h",
+                                  "vsapisr/native/native.c", "vsapisr/native/run.h"])
 def test_fingerprint_follows_what_the_installation_is_made_from(tmp_path: Path, name: str):
     root = checkout(tmp_path / "a")
     before = bootstrap.fingerprint(str(root))
     (root / "README.md").write_text("words")
     assert bootstrap.fingerprint(str(root)) == before
+    (root / name).parent.mkdir(exist_ok=True)
     (root / name).write_text("changed")
     assert bootstrap.fingerprint(str(root)) != before
 
