@@ -131,7 +131,8 @@ def fingerprint(root):
     """Hash of what the installation is made from; another value means install again."""
     digest = hashlib.sha256()
     sources = [path for place in SOURCES for path in glob.glob(os.path.join(root, *place))]
-    for name in ["pyproject.toml", "setup.py", os.path.join("vsapisr", "__init__.py")] + sorted(os.path.relpath(path, root) for path in sources):
+    named = ["pyproject.toml", "setup.py", os.path.join("vsapisr", "__init__.py")]
+    for name in named + sorted(os.path.relpath(path, root) for path in sources):
         path = os.path.join(root, name)
         if os.path.isfile(path):
             with open(path, "rb") as file:

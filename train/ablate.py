@@ -96,7 +96,8 @@ def plan(config: AblateConfig) -> list[Plan]:
         if config.curate:
             pictures = out / "pictures" / (arm.name if arm.curate else WHOLE)
             curation = (load(CurateConfig, config.curate, {**arm.curate, "out": str(pictures / "curated")}),
-                        load(PrepareConfig, config.prepare, {"source": str(pictures / "curated"), "out": str(pictures)}))
+                        load(PrepareConfig, config.prepare,  # none held out: arms are measured on ``gt``
+                             {"source": str(pictures / "curated"), "out": str(pictures), "validation": 0.0}))
             data |= {"data.folder": str(pictures / "gt"), "data.pseudo_gt": ""}
         first = out / "stage1" / (arm.name if arm.data or arm.curate else WHOLE)
         folder = out / "arms" / arm.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from vsapisr.memory import of_glibc
 
 __all__ = ["keep_freed_memory"]
 
@@ -16,9 +16,6 @@ def keep_freed_memory() -> bool:
     glibc gives blocks of more than 32 MiB back to the system at once, and the next one of that size pays a page fault for every
     4 KiB of it: an eighth of a training step on a CPU (docs/training.md). The process never becomes smaller again.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # TypeError: Windows has no CDLL(None)
-        return False
+    mallopt = of_glibc("mallopt")
     settings = ((MMAP_THRESHOLD, 1 << 30), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 64 << 20))
-    return all([mallopt(*setting) for setting in settings])
+    return mallopt is not None and all([mallopt(*setting) for setting in settings])

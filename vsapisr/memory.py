@@ -17,10 +17,10 @@ def free_memory(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
-def find_trim() -> Callable[[int], int] | None:
-    """glibc's ``malloc_trim``; None with any other C library."""
+def of_glibc(name: str) -> Callable[..., int] | None:
+    """A function that glibc alone has; None with any other C library."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # TypeError: Windows has no CDLL(None)
         return None
 
@@ -33,7 +33,7 @@ class Trimmer:
     """
 
     def __init__(self) -> None:
-        self.trim, self.last = find_trim(), time.monotonic()
+        self.trim, self.last = of_glibc("malloc_trim"), time.monotonic()
 
     def __call__(self) -> None:
         if self.trim and time.monotonic() - self.last > TRIM_SECONDS:
