@@ -10,7 +10,7 @@ from train.degradation.batch import apply_batch, noise_batch, resize_batch
 from train.degradation.config import DegradationConfig
 from train.degradation.draws import Blur, Draw, Noise, Resize, draw, generator
 from train.degradation.pipeline import apply
-from train.degradation.resize import RESIZERS, resize
+from train.degradation.resize import METHODS, resize
 
 from .pictures import residual, shapes
 
@@ -26,9 +26,9 @@ def test_batch_blur_and_resize_equal_the_image_path():
         assert np.abs(apply(image, record).astype(int) - got.permute(1, 2, 0).numpy()).max() <= 1
 
 
-@pytest.mark.parametrize("name", RESIZERS)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("size", [(20, 31), (64, 96), (90, 150)])
-def test_resize_as_matrices_equals_opencv(name, size):
+def test_resize_as_matrices_equals_that_of_images(name, size):
     x = np.random.default_rng(0).random((64, 96, 3), dtype=np.float32)
     got = resize_batch(torch.from_numpy(x).permute(2, 0, 1)[None], *size, name)[0].permute(1, 2, 0).numpy()
     assert np.abs(got - resize(x, *size, name)).max() < 1e-5

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from train.config import build
 from train.degradation.config import DegradationConfig
 from train.degradation.draws import Codec, Resize, draw, generator
+from train.degradation.resize import resize
+from train.levels import quarter
 from vsapisr.errors import ArgumentError
+
+from .pictures import shapes
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -26,6 +31,23 @@ def test_share_and_steps():
         assert isinstance(resize, Resize) and (resize.height, resize.width) == (180, 320) and isinstance(codec, Codec)
     crfs = {record.steps[1].quality for record in easy if record.steps[1].name == "h264"}
     assert crfs == set(range(15, 21))
+    ways = [record.steps[0].interpolation for record in easy]
+    assert set(ways) == {"area", "antialiased"} and stats.binomtest(ways.count("area"), len(ways), 0.5).pvalue > 1e-5
+
+
+def test_antialiased_is_how_the_levels_of_evaluation_are_made():
+    image = shapes(5, 96, 160) // 2 + 64  # away from black and white, where Pillow clips bytes between its two passes
+    small = resize(image.astype(np.float32), 24, 40, "antialiased")
+    assert np.abs(small - quarter(image)).max() < 1
+    grey = resize(image[..., 0].astype(np.float32), 24, 40, "antialiased")
+    assert np.array_equal(grey, small[..., 0])
+
+
+def test_no_fine_pattern_comes_through_as_a_coarse_one():
+    """Lines every three pixels, where a quarter can hold one every eight."""
+    stripes = np.tile((np.arange(96) % 3 == 0).astype(np.float32)[None, :, None], (96, 1, 3))
+    inner = np.s_[4:20, 4:20]  # away from the borders, which break the pattern
+    assert np.ptp(resize(stripes, 24, 24, "antialiased")[inner]) < 0.05 < 0.4 < np.ptp(resize(stripes, 24, 24, "bilinear")[inner])
 
 
 def test_none_by_default():
@@ -37,3 +59,5 @@ def test_none_by_default():
 def test_refused_by_name():
     with pytest.raises(ArgumentError, match=r"easy\.probability"):
         build(DegradationConfig, {"easy": {"probability": 1.5}})
+    with pytest.raises(ArgumentError, match=r"easy\.interpolations.*'nearest'.*antialiased"):
+        build(DegradationConfig, {"easy": {"interpolations": ["nearest"]}})

@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from .degradation.draws import generator
 from .images import list_images
 from .progress import Progress
 from .stream import Crops, DatasetConfig, ImageStream
+from .workers import become_worker
 
 __all__ = ["Batches", "DatasetConfig"]
 
@@ -33,11 +33,10 @@ log = logging.getLogger(__name__)
 
 
 def _prepare_worker(_: int) -> None:
-    """Workers are the parallelism: their libraries must not start threads on top. Ctrl-C is the trainer's to answer."""
+    """Ctrl-C is the trainer's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    become_worker()
 
 
 def _server() -> multiprocessing.context.BaseContext:

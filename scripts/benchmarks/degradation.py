@@ -33,6 +33,7 @@ from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
 from train.degradation.presets import preset
 from train.degradation.resize import to_bytes, to_float
+from train.workers import become_worker
 
 from .pictures import pictures
 
@@ -114,9 +115,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float32) - b) ** 2), 1e-3)))
 
 
-def settle(images: list[np.ndarray], options: argparse.Namespace) -> None:
-    """Makes this process a worker."""
-    cv2.setNumThreads(1)
+def settle(images: list[np.ndarray], options: argparse.Namespace, plain: bool) -> None:
+    """Makes this process a worker: one thread, and but for ``plain`` all that a worker of ours sets."""
+    if plain:
+        cv2.setNumThreads(1)
+    else:
+        become_worker()
     for peak in (2, 4, 8, 16, 32, 64, 128, 256):
         poisson_tables(peak)  # made once per process
     global WORK
@@ -147,13 +151,16 @@ def run(options: argparse.Namespace) -> dict:
     times: dict[str, list[tuple[float, float]]] = {arm: [] for arm in arms}
     clock, parts, alike = dict.fromkeys(arms, 0.0), dict[str, float](), list[float]()
     context = get_context("spawn")
-    with ProcessPoolExecutor(options.workers, context, settle, (images, options)) as pool:
-        list(pool.map(one, ["memory"] * group, range(group)))  # not counted
+    with (ProcessPoolExecutor(options.workers, context, settle, (images, options, False)) as own,
+          ProcessPoolExecutor(options.workers, context, settle, (images, options, True)) as other):
+        pools = {arm: other if arm == "plain" else own for arm in arms}
+        for pool in (own, other):
+            list(pool.map(one, ["memory"] * group, range(group)))  # not counted
         for first in range(0, options.count, group):
             numbers, results = range(first, min(first + group, options.count)), {}
             for arm in arms:
                 start = time.perf_counter()
-                results[arm] = list(pool.map(one, [arm] * len(numbers), numbers))
+                results[arm] = list(pools[arm].map(one, [arm] * len(numbers), numbers))
                 clock[arm] += time.perf_counter() - start
                 times[arm] += [(wall, processor) for _, wall, processor, _ in results[arm]]
             for *_, spent in results["memory"]:

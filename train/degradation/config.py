@@ -9,7 +9,7 @@ from typing import Any
 from ..config import check, merged
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
-from .resize import RESIZERS
+from .resize import METHODS, RESIZERS
 
 __all__ = ["BlurConfig", "CodecConfig", "DegradationConfig", "NoiseConfig", "ResizeConfig", "Stage1Config", "Stage2Config"]
 
@@ -95,8 +95,8 @@ class ResizeConfig:
         check(len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights), "weights", self.weights,
                "3 numbers (up, down, keep), none negative, not all zero")
         check(0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4")
-        check(bool(self.interpolations) and set(self.interpolations) <= set(RESIZERS), "interpolations",
-               self.interpolations, f"one or more of {', '.join(RESIZERS)}")
+        check(bool(self.interpolations) and set(self.interpolations) <= set(METHODS), "interpolations",
+               self.interpolations, f"one or more of {', '.join(METHODS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,10 +226,14 @@ class EasyConfig:
     """
 
     probability: float = 0.0
+    interpolations: tuple[str, ...] = ("area", "antialiased")
+    """Of the resize. Whoever makes a good source does not pick every fourth pixel, as the paper's bilinear and bicubic do."""
     codec: EasyCodecConfig = field(default_factory=EasyCodecConfig)
 
     def __post_init__(self) -> None:
         _check_share(self, "probability")
+        check(bool(self.interpolations) and set(self.interpolations) <= set(METHODS), "interpolations", self.interpolations,
+               f"one or more of {', '.join(METHODS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,8 +259,8 @@ class DegradationConfig:
 
         check(self.preset in NAMES, "preset", self.preset, ", ".join(NAMES))
         check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
-        check(bool(self.final_interpolations) and set(self.final_interpolations) <= set(RESIZERS), "final_interpolations",
-               self.final_interpolations, f"one or more of {', '.join(RESIZERS)}")
+        check(bool(self.final_interpolations) and set(self.final_interpolations) <= set(METHODS), "final_interpolations",
+               self.final_interpolations, f"one or more of {', '.join(METHODS)}")
         _check_share(self, "final_sinc_probability", "codec_first_probability")
         check(self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
                "codec_first_probability", self.codec_first_probability, "0 unless stage2.codec.names are jpeg and webp")

@@ -263,7 +263,7 @@ def draw(rng: np.random.Generator, config: DegradationConfig, height: int, width
     """
     plan, target = Plan(height, width), (height // 4, width // 4)
     if config.easy.probability and rng.random() < config.easy.probability:
-        plan.resize(*target, pick(rng, config.final_interpolations))
+        plan.resize(*target, pick(rng, config.easy.interpolations))
         plan.add(draw_codec(rng, config.easy.codec))
     elif config.order == "shuffled":
         _shuffled(plan, rng, config, target)

@@ -89,7 +89,7 @@ def to_levels(image: np.ndarray, grey: bool) -> np.ndarray:
 
 def poisson_peak(levels: np.ndarray) -> int:
     """Photons at full white: the number of different levels in the picture, rounded up to a power of two."""
-    counts = sum(cv2.calcHist([levels], [channel], None, [256], [0, 256]) for channel in range(levels.shape[2]))
+    counts = cv2.calcHist([levels.reshape(len(levels), -1)], [0], None, [256], [0, 256])  # of all channels together
     used = int(np.count_nonzero(counts))
     return 1 << max(used - 1, 1).bit_length()
 

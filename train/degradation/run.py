@@ -18,6 +18,7 @@ from vsapisr.writing import write_atomically
 
 from ..images import list_images, read_image
 from ..progress import Progress
+from ..workers import become_worker
 from .config import DegradationConfig
 from .pipeline import degrade
 
@@ -54,11 +55,6 @@ class DegradeReport:
     def __str__(self) -> str:
         lines = [f"{self.written} written, {self.known} there already, {len(self.refused)} refused"]
         return "\n".join(lines + [f"refused  {reason}" for reason in self.refused.values()])
-
-
-def _prepare() -> None:
-    """Makes this process a worker: one thread each."""
-    cv2.setNumThreads(0)
 
 
 def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[int, ...]) -> str:
@@ -103,7 +99,7 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
     todo = list(_targets(config))
     out.mkdir(parents=True, exist_ok=True)
     with Progress("degrade", len(todo), "pictures") as progress, ProcessPoolExecutor(
-        config.workers, mp_context=get_context("spawn"), initializer=_prepare
+        config.workers, mp_context=get_context("spawn"), initializer=become_worker
     ) as pool:
         futures = {}
         for source, target, numbers in todo:
