@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep what this process frees; whether it took that (other C libraries are left as they are).
 
     glibc gives blocks of more than 32 MiB back to the system at once, and the next one of that size pays a page fault for every
-    4 KiB of it: an eighth of a training step on a CPU (docs/training.md). The process never becomes smaller again.
+    4 KiB of it: a fifth of a training step on a CPU (docs/training.md). The process never becomes smaller again.
     """
     mallopt = of_glibc("mallopt")
     settings = ((MMAP_THRESHOLD, 1 << 30), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 64 << 20))
