@@ -18,7 +18,7 @@ from train.fit_config import FitConfig
 
 NETWORK = {"dim": 16, "depths": [2, 1], "heads_window": 1, "heads_stripe": 1, "mlp_dim": 16, "bias_dim": 8,
            "drop_path": 0.0}
-EASY = {"easy": {"probability": 1.0}}
+EASY = {"easy": {"probability": 1.0, "interpolations": ["area", "bilinear", "bicubic"]}}
 
 
 def drawing(seed: int, height: int = 128, width: int = 136) -> np.ndarray:
