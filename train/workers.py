@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
 import cv2
-import torch
 
 from .allocator import keep_freed_memory
 
@@ -16,5 +17,6 @@ def become_worker() -> None:
     A 720p picture in float is 11 MB, and degrading it makes some ten of them, one after the other.
     """
     cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:  # who works without it does not wait two seconds for its import
+        sys.modules["torch"].set_num_threads(1)
     keep_freed_memory()

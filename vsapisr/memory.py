@@ -5,16 +5,23 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 TRIM_SECONDS = 2.0
 
 
 def free_memory(device: torch.device) -> int:
     """Bytes that can be taken now: of the device, or of the machine's memory."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    if device.type != "cuda":
+        return psutil.virtual_memory().available
+    import torch  # whoever has such a device has it; workers that degrade pictures do without
+
+    return torch.cuda.mem_get_info(device)[0]
 
 
 def of_glibc(name: str) -> Callable[..., int] | None:

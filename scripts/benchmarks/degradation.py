@@ -154,7 +154,7 @@ def run(options: argparse.Namespace) -> dict:
     with (ProcessPoolExecutor(options.workers, context, settle, (images, options, False)) as own,
           ProcessPoolExecutor(options.workers, context, settle, (images, options, True)) as other):
         pools = {arm: other if arm == "plain" else own for arm in arms}
-        for pool in (own, other):
+        for pool in set(pools.values()):
             list(pool.map(one, ["memory"] * group, range(group)))  # not counted
         for first in range(0, options.count, group):
             numbers, results = range(first, min(first + group, options.count)), {}
