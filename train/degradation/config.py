@@ -25,10 +25,15 @@ def _check_range(config: Any, name: str, low: float, high: float) -> None:
            f"two numbers, the smaller first, from {low:g} to {high:g}")
 
 
+def _check_known(config: Any, name: str, known: tuple[str, ...]) -> None:
+    values = getattr(config, name)
+    check(bool(values) and set(values) <= set(known), name, values, f"one or more of {', '.join(known)}")
+
+
 def _check_choice(config: Any, names: str, weights: str, known: tuple[str, ...]) -> None:
     """Names out of ``known`` and as many weights, which need not add up to one."""
+    _check_known(config, names, known)
     values, shares = getattr(config, names), getattr(config, weights)
-    check(bool(values) and set(values) <= set(known), names, values, f"one or more of {', '.join(known)}")
     check(len(shares) == len(values) and min(shares) >= 0 < sum(shares), weights, shares,
            f"{len(values)} numbers, none negative, not all zero")
 
@@ -95,8 +100,7 @@ class ResizeConfig:
         check(len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights), "weights", self.weights,
                "3 numbers (up, down, keep), none negative, not all zero")
         check(0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4")
-        check(bool(self.interpolations) and set(self.interpolations) <= set(METHODS), "interpolations",
-               self.interpolations, f"one or more of {', '.join(METHODS)}")
+        _check_known(self, "interpolations", METHODS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +236,7 @@ class EasyConfig:
 
     def __post_init__(self) -> None:
         _check_share(self, "probability")
-        check(bool(self.interpolations) and set(self.interpolations) <= set(METHODS), "interpolations", self.interpolations,
-               f"one or more of {', '.join(METHODS)}")
+        _check_known(self, "interpolations", METHODS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,8 +262,7 @@ class DegradationConfig:
 
         check(self.preset in NAMES, "preset", self.preset, ", ".join(NAMES))
         check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
-        check(bool(self.final_interpolations) and set(self.final_interpolations) <= set(METHODS), "final_interpolations",
-               self.final_interpolations, f"one or more of {', '.join(METHODS)}")
+        _check_known(self, "final_interpolations", METHODS)
         _check_share(self, "final_sinc_probability", "codec_first_probability")
         check(self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
                "codec_first_probability", self.codec_first_probability, "0 unless stage2.codec.names are jpeg and webp")
