@@ -1,5 +1,5 @@
-"""Builds the plugin library and puts it where VapourSynth loads plugins from, and beside it the library of CPU kernels, which
-vsapisr loads itself; the rest is in pyproject.toml."""
+"""Builds the plugin library and puts it where VapourSynth loads plugins from, and beside it the libraries of CPU kernels and of
+the training data's degradation, which Python loads; the rest is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from setuptools.command.build_ext import build_ext
 
 PLUGIN_FOLDER = Path("vapoursynth", "plugins", "apisr")
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-LIBRARIES = {"bridge": "libvsapisr" + SUFFIX, "cpu": "libvsapisr_cpu" + SUFFIX}
+OPTIONAL = ("cpu", "degrade")
+"""Without these, where they did not compile, vsapisr and train do the same more slowly."""
+LIBRARIES = {"bridge": "libvsapisr" + SUFFIX} | {name: f"libvsapisr_{name}{SUFFIX}" for name in OPTIONAL}
 MANIFEST = "[VapourSynth Manifest V1]\nlibvsapisr\n"
 """The folder's libraries by name: VapourSynth loads these and looks no further into the folder."""
 
@@ -21,7 +23,7 @@ def library(extension: str) -> str:
 
 
 class BuildPlugin(build_ext):
-    """Builds the bridge as a VapourSynth plugin, and the kernels: not importable, no module suffix, a manifest beside them."""
+    """Builds the bridge as a VapourSynth plugin, and the others: not importable, no module suffix, a manifest beside them."""
 
     def build_extension(self, ext) -> None:
         import vapoursynth  # a build requirement, for its headers
@@ -40,13 +42,12 @@ class BuildPlugin(build_ext):
         return str(Path(self.build_lib, PLUGIN_FOLDER, library(ext_name)))
 
     def get_export_symbols(self, ext) -> list[str]:
-        return []  # both export by themselves; there is no PyInit
+        return []  # they export by themselves; there is no PyInit
 
     def get_outputs(self) -> list[str]:
         folder = Path(self.build_lib, PLUGIN_FOLDER)
         names = [LIBRARIES["bridge"], "manifest.vs"]
-        # Kernels that did not compile are not there, and vsapisr does without.
-        names += [LIBRARIES["cpu"]] if (folder / LIBRARIES["cpu"]).exists() else []
+        names += [LIBRARIES[name] for name in OPTIONAL if (folder / LIBRARIES[name]).exists()]
         return [str(folder / name) for name in names]
 
     def get_output_mapping(self) -> dict[str, str]:
@@ -74,6 +75,21 @@ def compiler_flags() -> tuple[list[str], list[str]]:
     return compile_args, [] if sys.platform == "darwin" else ["-Wl,-z,defs", "-ldl"]
 
 
+def optional_library(name: str, folder: str, depends: list[str]) -> Extension:
+    """Kernels for several instruction sets, without Python in them."""
+    gnu = sys.platform != "win32"
+    return Extension(
+        f"vsapisr.{name}",
+        sources=sorted(map(str, Path(folder).glob("*.c"))),
+        depends=sorted(map(str, Path(folder).glob("*.h"))) + depends,
+        # After -O2, so that it counts; -Wpsabi warns of vectors in arguments, but all such functions are inlined.
+        extra_compile_args=[*compile_args, *(["-O3", "-Wno-psabi", "-pthread"] if gnu else [])],
+        extra_link_args=[*link_args, *(["-pthread"] if gnu else [])],
+        py_limited_api=True,
+        optional=True,
+    )
+
+
 compile_args, link_args = compiler_flags()
 readme = Path(__file__).with_name("README.md")
 setup(
@@ -88,16 +104,8 @@ setup(
             extra_link_args=link_args,
             py_limited_api=True,
         ),
-        Extension(
-            "vsapisr.cpu",
-            sources=sorted(map(str, Path("vsapisr/native").glob("*.c"))),
-            depends=sorted(map(str, Path("vsapisr/native").glob("*.h"))),
-            # After -O2, so that it counts; -Wpsabi warns of vectors in arguments, but all such functions are inlined.
-            extra_compile_args=[*compile_args, *([] if sys.platform == "win32" else ["-O3", "-Wno-psabi", "-pthread"])],
-            extra_link_args=[*link_args, *([] if sys.platform == "win32" else ["-pthread"])],
-            py_limited_api=True,
-            optional=True,
-        ),
+        optional_library("cpu", "vsapisr/native", []),
+        optional_library("degrade", "train/degradation/native", ["vsapisr/native/vector.h"]),
     ],
     cmdclass={"build_ext": BuildPlugin},
     # The library calls CPython's stable ABI of 3.12, so one wheel serves 3.12 and later, but neither PyPy nor a

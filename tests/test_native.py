@@ -155,7 +155,7 @@ def test_the_inference_form_uses_them_or_torch(net: GRL, monkeypatch: pytest.Mon
 
 
 def test_a_library_that_cannot_be_used_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tmp_path / native.FILE
+    broken = tmp_path / "libbroken.so"
     broken.write_bytes(b"no library")
     for value in ("0", str(broken), str(tmp_path / "missing")):
         monkeypatch.setenv(native.VARIABLE, value)

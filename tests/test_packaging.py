@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = "vapoursynth/plugins/apisr/"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PROBE = "import vapoursynth as vs; print(vs.core.apisr.Version()['bridge'], vs.core.apisr.plugin_path)"
-KERNELS = "from vsapisr.networks import native; print(native.library_path().is_file())"
+KERNELS = "from vsapisr import libraries; print(all(libraries.path(name, '').is_file() for name in ('cpu', 'degrade')))"
 
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="not a checkout"),
@@ -108,7 +108,7 @@ def plugin_files(environment: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-LIBRARIES = {f"libvsapisr{SUFFIX}", f"libvsapisr_cpu{SUFFIX}"}
+LIBRARIES = {f"libvsapisr{name}{SUFFIX}" for name in ("", "_cpu", "_degrade")}
 ALL_FILES = {"apisr/manifest.vs", *(f"apisr/{name}" for name in LIBRARIES)}
 
 

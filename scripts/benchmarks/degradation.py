@@ -32,7 +32,7 @@ from train.degradation.kernels import pad_kernel
 from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
 from train.degradation.presets import preset
-from train.degradation.resize import to_bytes, to_float
+from train.degradation.resize import RESIZERS, to_bytes, to_float
 from train.workers import become_worker
 
 from .pictures import pictures
@@ -85,9 +85,9 @@ def plain_step(image: np.ndarray, step: Step) -> np.ndarray:
     """``apply_step`` without its ways round slow code."""
     if isinstance(step, Codec):
         return plain_still(image if image.dtype == np.uint8 else to_bytes(image), step)
-    if isinstance(step, Resize):
-        return apply_step(image, step)
     x = to_float(image) if image.dtype == np.uint8 else image
+    if isinstance(step, Resize):
+        return cv2.resize(x, (step.width, step.height), interpolation=RESIZERS[step.interpolation])
     if isinstance(step, Blur):
         kernel = step.kernel()
         return blur.blur_reference(x, pad_kernel(kernel, max(21, kernel.shape[0])))

@@ -3,7 +3,8 @@
 A random number of 16 bits picks a quantile of the normal distribution from a table: one look-up where a sampler needs
 tens of nanoseconds. Poisson counts come from tables with 256 quantiles for each of the 256 levels, so that a level and
 a random byte side by side are the place to look; strips of rows take their quantiles from one of eight such tables,
-each between those of the others. What belongs to a strip stays in the processor's cache.
+each between those of the others. Without the library (:mod:`.compiled`) all is done strip by strip, so that it stays in
+the processor's cache, with the same random numbers.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
+from .compiled import steps
+from .resize import to_bytes, to_float
+
 __all__ = ["gaussian", "poisson", "poisson_peak"]
 
 TABLES = 8
+STRIP = 24
+"""Rows of a strip; whole random numbers of 64 bits end with it, whatever the width."""
 WIDE_LUT = int(cv2.__version__.split(".")[0]) >= 5  # from OpenCV 5 on ``LUT`` takes 16 bits
 
 
@@ -58,8 +64,8 @@ def _look_up(table: np.ndarray, index: np.ndarray) -> np.ndarray:
     return table.take(index, mode="wrap")
 
 
-def _strips(height: int, rows: int = 24) -> list[slice]:
-    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+def _strips(height: int) -> list[slice]:
+    return [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
 
 
 def _add(image: np.ndarray, noise: np.ndarray, amount: float, result: np.ndarray) -> None:
@@ -70,35 +76,55 @@ def _add(image: np.ndarray, noise: np.ndarray, amount: float, result: np.ndarray
 
 
 def gaussian(image: np.ndarray, rng: np.random.Generator, sigma: float, grey: bool) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1] with noise of standard deviation ``sigma`` (of 255) added; not clamped."""
+    """(H, W, 3) float32 in [0, 1], or uint8 taken as that, with noise of standard deviation ``sigma`` (of 255) added:
+    float32, not clamped.
+    """
+    shape, library = (*image.shape[:2], 1 if grey else 3), steps()
+    if library is not None:
+        order = np.zeros(len(_strips(len(image))), np.int32)
+        return library.noise(image, None, _random(rng, shape, np.uint16), normal_table(), order, STRIP, sigma / 255)
+    image = to_float(image) if image.dtype == np.uint8 else image
     result = np.empty_like(image)
-    for rows in _strips(image.shape[0]):
-        part = image[rows]
-        index = _random(rng, (*part.shape[:2], 1 if grey else part.shape[2]), np.uint16)
-        _add(part, _look_up(normal_table(), index), sigma / 255, result[rows])
+    for rows in _strips(len(image)):
+        index = _random(rng, (len(image[rows]), *shape[1:]), np.uint16)
+        _add(image[rows], _look_up(normal_table(), index), sigma / 255, result[rows])
     return result
 
 
 def to_levels(image: np.ndarray, grey: bool) -> np.ndarray:
-    """(H, W, 3) float32 -> its 8-bit levels (H, W, 3) or those of its luma (H, W, 1)."""
+    """(H, W, 3) float32 or uint8 -> its 8-bit levels (H, W, 3) or those of its luma (H, W, 1)."""
     if grey:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    levels = cv2.addWeighted(image, 255, image, 0, 0, dtype=cv2.CV_8U)  # clamps, then rounds
-    return levels[..., None] if grey else levels
+    if image.dtype != np.uint8:
+        image = to_bytes(image)
+    return image[..., None] if grey else image
 
 
 def poisson_peak(levels: np.ndarray) -> int:
     """Photons at full white: the number of different levels in the picture, rounded up to a power of two."""
-    counts = cv2.calcHist([levels.reshape(len(levels), -1)], [0], None, [256], [0, 256])  # of all channels together
-    used = int(np.count_nonzero(counts))
+    counts = np.zeros(256)
+    for rows in _strips(len(levels)):
+        part = levels[rows]
+        counts += cv2.calcHist([part.reshape(len(part), -1)], [0], None, [256], [0, 256]).ravel()  # of all channels together
+        used = int(np.count_nonzero(counts))
+        if used > 128:  # most pictures show it in the first rows
+            break
     return 1 << max(used - 1, 1).bit_length()
 
 
 def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: bool) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1] with ``scale`` times the shot noise of its 8-bit levels added; not clamped."""
-    levels, result = to_levels(image, grey), np.empty_like(image)
+    """(H, W, 3) float32 in [0, 1], or uint8 taken as that, with ``scale`` times the shot noise of its 8-bit levels added:
+    float32, not clamped.
+    """
+    levels, library = to_levels(image, grey), steps()
     tables, order = poisson_tables(poisson_peak(levels)), rng.permutation(TABLES)
-    for number, rows in enumerate(_strips(image.shape[0])):
+    strips = _strips(len(image))
+    if library is not None:
+        order = np.resize(order, len(strips)).astype(np.int32)
+        return library.noise(image, levels, _random(rng, levels.shape, np.uint8), tables, order, STRIP, scale)
+    image = to_float(image) if image.dtype == np.uint8 else image
+    result = np.empty_like(image)
+    for number, rows in enumerate(strips):
         part = levels[rows]
         pairs = cv2.merge([_random(rng, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)])
         index = pairs.view("<u2").reshape(part.shape)  # 256 * level + the random byte

@@ -11,24 +11,24 @@ from vsapisr.errors import ArgumentError
 from . import blur, compression, noise
 from .config import DegradationConfig
 from .draws import Blur, Codec, Draw, Noise, Resize, Step, draw, generator
-from .resize import resize, to_bytes, to_float
+from .resize import resize, to_bytes
 
 __all__ = ["apply", "apply_step", "degrade", "to_bytes"]
 
 
 def apply_step(image: np.ndarray, step: Step) -> np.ndarray:
-    """One step. Codecs take and give (H, W, 3) uint8, the others float32 in [0, 1] or a little beyond."""
+    """One step on (H, W, 3), uint8 or float32 in [0, 1] or a little beyond. Codecs give uint8, the others float32."""
+    image = np.ascontiguousarray(image)
     if isinstance(step, Codec):
         small = image if image.dtype == np.uint8 else to_bytes(image)
         return compression.compress(small, step.name, step.quality, step.effort)
     if isinstance(step, Blur):
         return blur.blur(image, step.kernel())
-    x = to_float(image) if image.dtype == np.uint8 else image
     if isinstance(step, Resize):
-        return resize(x, step.height, step.width, step.interpolation)
+        return resize(image, step.height, step.width, step.interpolation)
     if isinstance(step, Noise):
         add = {"gaussian": noise.gaussian, "poisson": noise.poisson}[step.kind]
-        return add(x, np.random.default_rng(step.seed), step.amount, step.grey)
+        return add(image, np.random.default_rng(step.seed), step.amount, step.grey)
     raise TypeError(f"{step!r} is not a step of a draw")
 
 

@@ -8,16 +8,13 @@ cannot be used, :class:`~vsapisr.networks.grl_inference.GRLInference` works with
 from __future__ import annotations
 
 import ctypes
-import importlib.util
-import os
-import sys
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from vsapisr import libraries
 from vsapisr.networks.grl import GRLConfig
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 VARIABLE = "VSAPISR_NATIVE"
 """Environment: ``0`` for torch's operators, or the path of a library; read once."""
 LEVELS = {"avx2": 1, "avx512": 2, "avx512_bf16": 3}
-FILE = "libvsapisr_cpu" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 MAX_THREADS = 256
 FLOATS = ctypes.POINTER(ctypes.c_float)
 BLOCK_FIELDS = (
@@ -65,28 +61,18 @@ class ImageStruct(ctypes.Structure):
     ]
 
 
-def library_path() -> Path | None:
-    """Where the library should be: what the environment says, or beside the VapourSynth plugin."""
-    named = os.environ.get(VARIABLE)
-    if named:
-        return None if named == "0" else Path(named)
-    found = importlib.util.find_spec("vapoursynth")
-    return Path(found.origin).parent / "plugins" / "apisr" / FILE if found and found.origin else None
-
-
 @cache
 def load_library() -> ctypes.CDLL | None:
-    path = library_path()
-    if path is None or not path.exists():
-        return None
+    library = libraries.load("cpu", VARIABLE)
     try:
-        library = ctypes.CDLL(str(path))
+        if library is None or not library.vsapisr_level():
+            return None
         library.vsapisr_workspace.restype = ctypes.c_size_t
         library.vsapisr_workspace.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_long]
         library.vsapisr_upscale.restype = None
         library.vsapisr_upscale.argtypes = [ctypes.c_int, ctypes.POINTER(NetworkStruct), ctypes.POINTER(ImageStruct)]
-        return library if library.vsapisr_level() else None
-    except (OSError, AttributeError):  # of another system, or of another version
+        return library
+    except AttributeError:  # of another version
         return None
 
 
