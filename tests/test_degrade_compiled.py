@@ -75,13 +75,22 @@ def test_a_kernel_that_is_not_symmetric_is_not_turned(library):
     assert np.abs(library.taps(image, kernel) - blur.blur_reference(image, kernel)).max() < 1e-6
 
 
+def test_random_numbers_are_splitmix64s():
+    """The first of seed 1234567, as its authors' programme prints them."""
+    want = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    assert noise.random_words(1234567, 0, 5).tolist() == want
+    assert noise.random_words(1234567, 3, 2).tolist() == want[3:]
+    assert noise.random_words(2**64 - 1, 2**40, 3).dtype == np.uint64
+
+
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 def test_noise_is_the_same_noise(library, monkeypatch, without, size, grey):
     monkeypatch.setattr(noise, "steps", lambda: library)
     for image in pictures(*size):
         for add, amount in ((noise.gaussian, 12.0), (noise.poisson, 1.5)):
-            got, want = add(image, np.random.default_rng(3), amount, grey), without(add, image, np.random.default_rng(3), amount, grey)
+            got = add(image, np.random.default_rng(3), amount, grey)
+            want = without(add, image, np.random.default_rng(3), amount, grey)
             assert got.dtype == np.float32 and np.abs(got - want).max() < 1e-6
 
 
@@ -127,10 +136,11 @@ def test_wrong_arguments_never_reach_it(library):
         library.taps(image, kernel.astype(float))
     with pytest.raises(ValueError, match="H, W, 3"):
         library.taps(image[..., :1].copy(), kernel)
-    tables, order, random = np.zeros((1, 65536), np.float32), np.zeros(1, np.int32), np.zeros((10, 12, 3), np.uint16)
-    for strip, numbers, chosen in ((9, random, order), (10, random[:5], order), (10, random, order + 1)):
+    tables, order = np.zeros((1, 65536), np.float32), np.zeros(1, np.int32)
+    short = np.zeros((9, 12, 3), np.uint8)
+    for strip, levels, chosen in ((8, None, order), (17, None, order), (16, None, order + 1), (16, short, order)):
         with pytest.raises(ValueError, match="than the picture needs"):
-            library.noise(image, None, numbers, tables, chosen, strip, 1.0)
+            library.noise(image, levels, 0, tables, chosen, strip, 1.0, False)
     good = resize.area_axis(10, 5), resize.area_axis(12, 6)
     with pytest.raises(ValueError, match="does not have"):
         library.reduce(image, (good[0][0] + 8, good[0][1]), good[1])

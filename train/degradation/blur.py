@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -44,10 +45,13 @@ def factors(kernel: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     apart, into vectors that are even or odd to the last bit: OpenCV filters with those in half the multiplications.
     """
     pairs = []
+    twice = [np.append(np.full(size // 2, math.sqrt(2)), 1) for size in kernel.shape]  # a half stands for two, but its middle
     for sign in (1, -1):
-        u, s, v = np.linalg.svd((kernel + sign * kernel[::-1]) / 2)
-        u, v = (u + sign * u[::-1]) / 2, (v + sign * v[:, ::-1]) / 2
-        pairs += [(s[n], u[:, n] * s[n], v[n]) for n in range(len(s)) if s[n] > 1e-9 * s[0]]
+        part = (kernel + sign * kernel[::-1])[: len(twice[0]), : len(twice[1])] / 2
+        u, s, v = np.linalg.svd(part * np.outer(*twice))
+        u, v = u / twice[0][:, None], v.T / twice[1][:, None]
+        u, v = (np.concatenate([half[:-1], half[-1:] * (sign == 1), sign * half[-2::-1]]) for half in (u, v))
+        pairs += [(s[n], u[:, n] * s[n], v[:, n]) for n in range(len(s)) if s[n] > 1e-9 * s[0]]
     pairs.sort(key=lambda pair: -pair[0])
     left, limit, result = kernel, TOLERANCE * np.abs(kernel).sum(), []
     for _, column, row in pairs:

@@ -25,7 +25,7 @@ class _Picture(ctypes.Structure):
 
 
 class _Noise(ctypes.Structure):
-    _fields_ = [("levels", POINTER), ("random", POINTER), ("tables", POINTER), ("order", POINTER), ("strip", LONG),
+    _fields_ = [("levels", POINTER), ("start", ctypes.c_uint64), ("tables", POINTER), ("order", POINTER), ("strip", LONG),
                 ("grey", LONG), ("amount", ctypes.c_float)]  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class _Steps(ctypes.Structure):
     _fields_ = [
         ("passes", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), LONG, POINTER, LONG, POINTER, LONG)),
         ("taps", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), POINTER, LONG, LONG)),
-        ("noise", ctypes.CFUNCTYPE(None, ctypes.POINTER(_Picture), ctypes.POINTER(_Noise))),
+        ("noise", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), ctypes.POINTER(_Noise))),
         ("reduce", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), ctypes.POINTER(_Axis), ctypes.POINTER(_Axis))),
         ("to_bytes", ctypes.CFUNCTYPE(None, POINTER, POINTER, LONG)),
     ]  # fmt: skip
@@ -85,21 +85,20 @@ class Compiled:
         return result
 
     def noise(
-        self, image: np.ndarray, levels: np.ndarray | None, random: np.ndarray, tables: np.ndarray, order: np.ndarray, strip: int,
-        amount: float,
+        self, image: np.ndarray, levels: np.ndarray | None, start: int, tables: np.ndarray, order: np.ndarray, strip: int,
+        amount: float, grey: bool,
     ) -> np.ndarray:  # fmt: skip
-        """``image`` + ``amount`` * noise, which is ``tables[order[row // strip]]`` at ``random`` (H, W, 3 or 1) uint16, or
-        at 256 * ``levels`` + ``random``, both uint8. Noise of one channel goes to all three.
+        """``image`` + ``amount`` * noise, which is ``tables[order[row // strip]]`` at 16 random bits, or at 256 * ``levels``
+        (H, W, 3 or 1) uint8 + 8 random bits; they begin at ``start``. Grey noise is the same in all three channels.
         """
         result = np.empty(image.shape, np.float32)
-        if order.size * strip < len(image) or order.max() >= tables.size // 65536 or random.shape[:2] != image.shape[:2] or (
-            levels is not None and levels.shape != random.shape
+        if strip % 8 or order.size * strip < len(image) or order.max() >= tables.size // 65536 or (
+            levels is not None and levels.shape != (*image.shape[:2], 1 if grey else 3)
         ):
-            raise ValueError("noise: fewer strips, tables or numbers than the picture needs")
-        kind = np.uint16 if levels is None else np.uint8
-        noise = _Noise(_address(levels, np.uint8), _address(random, kind), _address(tables, np.float32),
-                       _address(order, np.int32), strip, random.shape[2] == 1, amount)  # fmt: skip
-        self._table.noise(self._picture(image, result), noise)
+            raise ValueError("noise: fewer strips, tables or levels than the picture needs")
+        places = _address(tables, np.float32), _address(order, np.int32)
+        noise = _Noise(_address(levels, np.uint8), start, *places, strip, grey, amount)
+        _checked(self._table.noise(self._picture(image, result), noise))
         return result
 
     def reduce(self, image: np.ndarray, down: tuple[np.ndarray, np.ndarray], across: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -110,7 +109,7 @@ class Compiled:
             if first.min() < 0 or first.max() + weights.shape[1] > size or len(first) != len(weights):
                 raise ValueError("reduce: inputs that the picture does not have")
         result = np.empty((len(down[0]), len(across[0]), 3), np.float32)
-        y, x = (_Axis(*weights.shape, _address(first, np.int32), _address(weights, np.float32)) for first, weights in (down, across))
+        y, x = (_Axis(*part[1].shape, _address(part[0], np.int32), _address(part[1], np.float32)) for part in (down, across))
         _checked(self._table.reduce(self._picture(image, result), y, x))
         return result
 

@@ -23,7 +23,7 @@ __all__ = ["gaussian", "poisson", "poisson_peak"]
 
 TABLES = 8
 STRIP = 24
-"""Rows of a strip; whole random numbers of 64 bits end with it, whatever the width."""
+"""Rows of a strip: a multiple of 8, so that it takes whole random numbers of 64 bits, whatever the width."""
 WIDE_LUT = int(cv2.__version__.split(".")[0]) >= 5  # from OpenCV 5 on ``LUT`` takes 16 bits
 
 
@@ -51,10 +51,21 @@ def poisson_tables(peak: int) -> np.ndarray:
     return np.ascontiguousarray(quantiles.reshape(256, 256, TABLES).transpose(2, 0, 1)).reshape(TABLES, -1)
 
 
-def _random(rng: np.random.Generator, shape: tuple[int, ...], kind: type[np.unsignedinteger]) -> np.ndarray:
-    """``kind`` (at most 64 bits) of ``shape``, several from each number of the generator."""
-    count, each = math.prod(shape), 8 // np.dtype(kind).itemsize
-    return rng.bit_generator.random_raw(-(-count // each)).view(kind)[:count].reshape(shape)
+def random_words(start: int, place: int, count: int) -> np.ndarray:
+    """(count,) uint64: SplitMix64's numbers (Steele, Lea and Flood 2014) from ``place`` on, of the sequence ``start``."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(start) + np.arange(place + 1, place + count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def _random(start: int, strip: int, shape: tuple[int, int, int], kind: type[np.unsignedinteger]) -> np.ndarray:
+    """``kind`` (8 or 16 bits) of ``shape`` for a strip, which has no more than STRIP rows."""
+    each = 8 // np.dtype(kind).itemsize
+    words = STRIP * shape[1] * shape[2] // each  # of every strip: whole ones, whatever the width
+    count = math.prod(shape)
+    return random_words(start, strip * words, -(-count // each)).view(kind)[:count].reshape(shape)
 
 
 def _look_up(table: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -79,14 +90,13 @@ def gaussian(image: np.ndarray, rng: np.random.Generator, sigma: float, grey: bo
     """(H, W, 3) float32 in [0, 1], or uint8 taken as that, with noise of standard deviation ``sigma`` (of 255) added:
     float32, not clamped.
     """
-    shape, library = (*image.shape[:2], 1 if grey else 3), steps()
+    start, strips, library = rng.bit_generator.random_raw(), _strips(len(image)), steps()
     if library is not None:
-        order = np.zeros(len(_strips(len(image))), np.int32)
-        return library.noise(image, None, _random(rng, shape, np.uint16), normal_table(), order, STRIP, sigma / 255)
+        return library.noise(image, None, start, normal_table(), np.zeros(len(strips), np.int32), STRIP, sigma / 255, grey)
     image = to_float(image) if image.dtype == np.uint8 else image
     result = np.empty_like(image)
-    for rows in _strips(len(image)):
-        index = _random(rng, (len(image[rows]), *shape[1:]), np.uint16)
+    for number, rows in enumerate(strips):
+        index = _random(start, number, (len(image[rows]), image.shape[1], 1 if grey else 3), np.uint16)
         _add(image[rows], _look_up(normal_table(), index), sigma / 255, result[rows])
     return result
 
@@ -118,15 +128,14 @@ def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: boo
     """
     levels, library = to_levels(image, grey), steps()
     tables, order = poisson_tables(poisson_peak(levels)), rng.permutation(TABLES)
-    strips = _strips(len(image))
+    start, strips = rng.bit_generator.random_raw(), _strips(len(image))
     if library is not None:
-        order = np.resize(order, len(strips)).astype(np.int32)
-        return library.noise(image, levels, _random(rng, levels.shape, np.uint8), tables, order, STRIP, scale)
+        return library.noise(image, levels, start, tables, np.resize(order, len(strips)).astype(np.int32), STRIP, scale, grey)
     image = to_float(image) if image.dtype == np.uint8 else image
     result = np.empty_like(image)
     for number, rows in enumerate(strips):
         part = levels[rows]
-        pairs = cv2.merge([_random(rng, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)])
+        pairs = cv2.merge([_random(start, number, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)])
         index = pairs.view("<u2").reshape(part.shape)  # 256 * level + the random byte
         _add(image[rows], _look_up(tables[order[number % TABLES]], index), scale, result[rows])
     return result

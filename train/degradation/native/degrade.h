@@ -17,12 +17,12 @@ typedef struct {
 } Picture;
 
 typedef struct {
-    const uint8_t *levels;   /* (height, width, 3 or, of grey noise, 1), or NULL */
-    const void *random;      /* as many uint16, or with levels uint8 */
-    const float *tables;     /* (n, 65536): noise by random number, or by 256 * level + random number */
-    const int32_t *order;    /* which table for each strip of rows */
-    long strip;              /* rows in a strip */
-    long grey;               /* one number for the three channels of a pixel */
+    const uint8_t *levels; /* (height, width, 3 or, of grey noise, 1), or NULL */
+    uint64_t start;        /* of the random numbers, of which a strip takes 64 bits at a time */
+    const float *tables;   /* (n, 65536): noise by 16 random bits, or by 256 * level + 8 random bits */
+    const int32_t *order;  /* which table for each strip of rows */
+    long strip;            /* rows in a strip: a multiple of 8 */
+    long grey;             /* one number for the three channels of a pixel */
     float amount;
 } Noise;
 
@@ -40,7 +40,7 @@ typedef struct {
     /* Filtering with a kernel (tall, wide), tap by tap. */
     int (*taps)(const Picture *picture, const float *kernel, long tall, long wide);
     /* result = image + amount * noise */
-    void (*noise)(const Picture *picture, const Noise *noise);
+    int (*noise)(const Picture *picture, const Noise *noise);
     /* Each output a weighted sum of neighbouring inputs, down and then across. */
     int (*reduce)(const Picture *picture, const Axis *down, const Axis *across);
     /* n floats as bytes of 0..255: clamped to 0..1, then rounded, halves to even */
