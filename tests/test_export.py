@@ -85,6 +85,30 @@ def test_a_run_s_best_comes_before_its_last(tmp_path):
     assert read_source("default").metadata["iterations"] == "5500"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_weights_can_be_mixed(tmp_path, share):
+    folder, target = run_folder(tmp_path / "run"), tmp_path / "mixed.safetensors"
+    other = {name: value * 3 - 1 for name, value in perturbed(TINY).state_dict().items()}
+    checkpoint.save(tmp_path / "other.pth", {"ema": other, "iteration": 77, "metadata": {"stage": "1"}})
+    export(ExportConfig(source=str(folder), target=(str(target),), blend=str(tmp_path / "other.pth"), share=share))
+    loaded = weights.load(target).state_dict()
+    for name, value in perturbed(TINY).state_dict().items():
+        torch.testing.assert_close(loaded[name], (1 - share) * value + share * other[name])
+    with safe_open(target, "pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["blend"]) == {"share": share, "iterations": "77", "stage": "1"}
+    assert metadata["iterations"] == "1234"
+
+
+def test_only_networks_of_the_same_sizes_are_mixed(tmp_path):
+    folder, target = run_folder(tmp_path / "run"), tmp_path / "mixed.safetensors"
+    with pytest.raises(ArgumentError, match="blend.*same sizes"):
+        export(ExportConfig(source=str(folder), target=(str(target),), blend="default"))
+    assert not target.exists()
+    with pytest.raises(ArgumentError, match="share"):
+        ExportConfig(source=str(folder), target=(str(target),), blend="default", share=1.5)
+
+
 def test_the_published_layout_is_that_of_the_reference(tmp_path, fixtures_dir):
     """All 455 entries with their order, types and values, the derived buffers among them."""
     source, target = fixtures_dir / "grl_tiny2_upstream_layout.pth", tmp_path / "ours.pth"

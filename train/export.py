@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -47,12 +48,19 @@ class ExportConfig:
     """
     precision: str = "fp32"
     """"fp32" or "fp16": of the weights and, in ONNX, of input and output."""
+    blend: str = ""
+    """Another source, whose weights are mixed in: something between a sharp network and a faithful one (network
+    interpolation; Wang et al. 2018, ESRGAN, section 3.4). One of them must have been trained from the other.
+    """
+    share: float = 0.5
+    """Of ``blend`` in the mixture: 0 leaves ``source`` as it is, 1 is ``blend`` alone."""
 
     def __post_init__(self) -> None:
         check(bool(self.target), "target", self.target, f"one or more files ending in {', '.join(SUFFIXES)}")
         for name in self.target:
             check(Path(name).suffix in SUFFIXES, "target", name, f"a file ending in {', '.join(SUFFIXES)}")
         check(self.precision in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
+        check(0 <= self.share <= 1, "share", self.share, "0 to 1")
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,21 @@ def encoded(source: Source, suffix: str, dtype: torch.dtype) -> bytes:
     return save({name: value.to(dtype).contiguous() for name, value in state.items()}, source.metadata)
 
 
+def blended(source: Source, source_name: str, name: str, share: float) -> Source:
+    """``source`` with ``share`` of the weights of the source ``name``.
+
+    Raises:
+        VsapisrError: that one cannot be used, or is a network of other sizes.
+    """
+    other, network = read_source(name), copy.deepcopy(source.network)
+    state, there = network.state_dict(), other.network.state_dict()
+    same = {key: value.shape for key, value in state.items()} == {key: value.shape for key, value in there.items()}
+    check(same, "blend", name, f"a network of the same sizes as {source_name!r}")
+    network.load_state_dict({key: value.lerp(there[key], share) for key, value in state.items()})
+    about = {"share": share, "iterations": other.metadata.get("iterations", ""), "stage": other.metadata.get("stage", "")}
+    return Source(network, source.metadata | {"blend": json.dumps(about)})
+
+
 def export(config: ExportConfig, **metadata: str) -> ExportReport:
     """Write all targets of ``config``, with ``metadata`` beside the source's; each appears when it is whole.
 
@@ -158,6 +181,8 @@ def export(config: ExportConfig, **metadata: str) -> ExportReport:
         VsapisrError: the source cannot be used, the onnx package is missing, or a file cannot be written.
     """
     source, written, dtype = read_source(config.source), {}, PRECISIONS[config.precision]
+    if config.blend:
+        source = blended(source, config.source, config.blend, config.share)
     source = Source(source.network, source.metadata | metadata)
     largest = max(float(value.abs().max()) for value in source.network.state_dict().values())
     fits = largest <= torch.finfo(dtype).max
