@@ -277,10 +277,10 @@ def test_dry_run_from_the_command_line_knows_a_run_that_began(folder, tmp_path, 
     assert "train fit: seed: 3 is not accepted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["stage1", "stage2", "fidelity"])
+@pytest.mark.parametrize("name", ["stage1", "stage2", "fidelity", "sharp"])
 def test_example_configurations_are_accepted(name):
     made = load(FitConfig, ROOT / "train" / "configs" / f"{name}.toml")
-    if name != "fidelity":
+    if name.startswith("stage"):
         assert (made.iterations, made.halve_every, made.data.batch, made.data.patch) == (300_000, 100_000, 32, 64)
         assert made.learning_rate == {"stage1": 2e-4, "stage2": 1e-4}[name]
 
