@@ -82,7 +82,7 @@ def test_a_run_s_best_comes_before_its_last(tmp_path):
     run_folder(folder, "best.pth", iteration=1000)
     assert read_source(str(folder)).metadata["iterations"] == "1000"
     assert read_source(str(folder / "last.pth")).metadata["iterations"] == "1234"
-    assert read_source("default").metadata["iterations"] == "5500"
+    assert read_source("fidelity").metadata["iterations"] == "5500"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
@@ -97,7 +97,7 @@ def test_weights_can_be_mixed(tmp_path, share):
     with safe_open(target, "pt") as file:
         metadata = file.metadata()
     assert json.loads(metadata["blend"]) == {"share": share, "iterations": "77", "stage": "1"}
-    assert metadata["iterations"] == "1234"
+    assert metadata["iterations"] == "1234" and "validation" not in metadata
 
 
 def test_only_networks_of_the_same_sizes_are_mixed(tmp_path):

@@ -85,7 +85,7 @@ def test_other_sizes_are_refused_not_computed_wrongly():
 
 def test_exported_files_run(tmp_path: Path):
     target = tmp_path / "w.onnx"
-    export(ExportConfig(source="default", target=(str(target),), precision="fp16"))
+    export(ExportConfig(source="fidelity", target=(str(target),), precision="fp16"))
     model = onnx.load(target)
     assert next(p.value for p in model.metadata_props if p.key == "iterations") == "5500"
     (got,) = session(model).run(None, {"input": np.full((1, 3, 8, 16), 0.5, np.float16)})

@@ -114,6 +114,8 @@ def test_names_that_lead_nowhere(model, message):
     assert re.fullmatch(message, str(caught.value))
 
 
-def test_the_shipped_model_loads():
-    assert "default" in weights.shipped()
-    assert weights.load(weights.find("default")).config == GRLConfig(drop_path=0.1)
+def test_the_shipped_models_load():
+    assert set(weights.shipped()) == {"default", "fidelity"}
+    for name, path in weights.shipped().items():
+        assert weights.load(weights.find(name)).config == GRLConfig(drop_path=0.1)
+        assert path.with_suffix(".md").is_file() and path.stat().st_size < 4.2e6

@@ -171,7 +171,8 @@ def blended(source: Source, source_name: str, name: str, share: float) -> Source
     check(same, "blend", name, f"a network of the same sizes as {source_name!r}")
     network.load_state_dict({key: value.lerp(there[key], share) for key, value in state.items()})
     about = {"share": share, "iterations": other.metadata.get("iterations", ""), "stage": other.metadata.get("stage", "")}
-    return Source(network, source.metadata | {"blend": json.dumps(about)})
+    metadata = {key: value for key, value in source.metadata.items() if key != "validation"}  # which was of ``source`` alone
+    return Source(network, metadata | {"blend": json.dumps(about)})
 
 
 def export(config: ExportConfig, **metadata: str) -> ExportReport:
