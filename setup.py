@@ -105,7 +105,7 @@ setup(
             py_limited_api=True,
         ),
         optional_library("cpu", "vsapisr/native", []),
-        optional_library("degrade", "train/degradation/native", ["vsapisr/native/vector.h"]),
+        optional_library("degrade", "train/degradation/native", ["vsapisr/native/vector.h", "vsapisr/native/processor.h"]),
     ],
     cmdclass={"build_ext": BuildPlugin},
     # The library calls CPython's stable ABI of 3.12, so one wheel serves 3.12 and later, but neither PyPy nor a

@@ -139,6 +139,8 @@ def test_wrong_arguments_never_reach_it(library):
         library.taps(image, kernel.astype(float))
     with pytest.raises(ValueError, match="H, W, 3"):
         library.taps(image[..., :1].copy(), kernel)
+    with pytest.raises(ValueError, match="3 columns and 2 rows"):
+        library.passes(image, kernel, kernel[:2])
     tables, order = np.zeros((1, 65536), np.float32), np.zeros(1, np.int32)
     short = np.zeros((9, 12, 3), np.uint8)
     for strip, levels, chosen in ((8, None, order), (17, None, order), (16, None, order + 1), (16, short, order)):

@@ -74,6 +74,8 @@ class Compiled:
         """The sum over n of filtering with ``columns[n]``, then ``rows[n]``, (N, odd) float32, with borders reflected."""
         result = np.empty(image.shape, np.float32)
         (count, tall), wide = columns.shape, rows.shape[1]
+        if len(rows) != count:
+            raise ValueError(f"passes: {count} columns and {len(rows)} rows")
         _checked(self._table.passes(self._picture(image, result), count, _address(columns, np.float32), tall,
                                     _address(rows, np.float32), wide))  # fmt: skip
         return result

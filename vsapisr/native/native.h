@@ -3,12 +3,9 @@
 #define VSAPISR_NATIVE_H
 
 #include "network.h"
+#include "processor.h"
 
 #include <stddef.h>
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
-#define VSAPISR_KERNELS 1
-#endif
 
 size_t vsapisr_workspace_avx2(long height, long width, long threads);
 size_t vsapisr_workspace_avx512(long height, long width, long threads);

@@ -129,6 +129,23 @@ static void used_columns(const float *weights, long count, long wide, long *firs
     }
 }
 
+/* ROWS rows of sums from value ``x`` on; the weights of line i for row j of them: row i - j + ROWS - 1 of ``weights`` */
+INLINE void sum_taps(const float *const *lines, long count, const float *weights, long wide, const long *first, const long *last,
+                     long x, vec sums[ROWS][VECTORS]) {
+    UNROLL for (int j = 0; j < ROWS; j++) UNROLL for (int k = 0; k < VECTORS; k++) sums[j][k] = ZERO;
+    for (long i = 0; i < count; i++) {
+        const float *row = weights + (i + ROWS - 1) * wide;
+        for (long t = first[i]; t < last[i]; t++) {
+            vec seen[VECTORS];
+            UNROLL for (int k = 0; k < VECTORS; k++) seen[k] = load(lines[i] + x + 3 * t + k * LANES);
+            UNROLL for (int j = 0; j < ROWS; j++) {
+                vec weight = splat(row[t - j * wide]);
+                UNROLL for (int k = 0; k < VECTORS; k++) sums[j][k] = vfma(seen[k], weight, sums[j][k]);
+            }
+        }
+    }
+}
+
 static int blur_taps(const Picture *picture, const float *kernel, long tall, long wide) {
     long height = picture->height, values = picture->width * 3;
     Ring ring = new_ring(picture, tall, wide, 0, (tall + 2 * (ROWS - 1)) * wide);
@@ -136,25 +153,14 @@ static int blur_taps(const Picture *picture, const float *kernel, long tall, lon
     long *first = malloc(2 * ring.count * sizeof(*first)), *last = first + ring.count;
     int failed = !ring.memory || !lines || !first;
     if (!failed) {
-        float *weights = ring.memory + ring.count * ring.stride; /* of line i for output j: row i - j + ROWS - 1 */
+        float *weights = ring.memory + ring.count * ring.stride; /* ROWS - 1 rows of zeros before and after */
         memcpy(weights + (ROWS - 1) * wide, kernel, tall * wide * sizeof(float));
         used_columns(weights, ring.count, wide, first, last);
         for (long y = 0; y < height; y += ROWS) {
             advance(&ring, y, lines);
             for (long x = 0; x < values; x += STEP) {
                 vec sums[ROWS][VECTORS];
-                UNROLL for (int j = 0; j < ROWS; j++) UNROLL for (int k = 0; k < VECTORS; k++) sums[j][k] = ZERO;
-                for (long i = 0; i < ring.count; i++) {
-                    const float *row = weights + (i + ROWS - 1) * wide;
-                    for (long t = first[i]; t < last[i]; t++) {
-                        vec seen[VECTORS];
-                        UNROLL for (int k = 0; k < VECTORS; k++) seen[k] = load(lines[i] + x + 3 * t + k * LANES);
-                        UNROLL for (int j = 0; j < ROWS; j++) {
-                            vec weight = splat(row[t - j * wide]);
-                            UNROLL for (int k = 0; k < VECTORS; k++) sums[j][k] = vfma(seen[k], weight, sums[j][k]);
-                        }
-                    }
-                }
+                sum_taps(lines, ring.count, weights, wide, first, last, x, sums);
                 UNROLL for (int j = 0; j < ROWS; j++)
                     if (y + j < height) put(picture->result + (y + j) * values + x, sums[j], VECTORS, values - x);
             }

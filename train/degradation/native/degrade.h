@@ -3,11 +3,9 @@
 #ifndef VSAPISR_DEGRADE_H
 #define VSAPISR_DEGRADE_H
 
-#include <stdint.h>
+#include "../../../vsapisr/native/processor.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(_WIN32)
-#define VSAPISR_KERNELS 1
-#endif
+#include <stdint.h>
 
 typedef struct {
     const void *image; /* (height, width, 3): float, or bytes, which are taken as 0..1 */
