@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from train.losses.features import LAYERS, FeatureNetwork, empty
 from train.losses.gan import discriminator_terms, generator_gan
 from train.losses.generator import GeneratorLoss
 from train.losses.perceptual import PerceptualLoss
-from train.losses.pixel import l1
+from train.losses.pixel import l1, mse
 from train.losses.random_features import deviation, pictures
 from vsapisr.errors import ArgumentError
 
@@ -155,9 +156,19 @@ def test_terms_are_weighted(loss):
     assert config.layers("vgg") == (0.5, 0, 0, 0, 1.5) and not any(config.layers("resnet"))
 
 
-def test_l1_refuses_shapes_that_would_broadcast():
+def test_mse_is_a_term_of_its_own():
+    a, b = drawings(0), drawings(1)
+    wanted = float(np.mean((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2))
+    terms = GeneratorLoss(LossConfig(features="none", adversarial=0, l1=0, mse=10))(a, b)
+    assert list(terms) == ["mse"] and terms["mse"].item() == pytest.approx(10 * wanted, rel=1e-5)
+    both = GeneratorLoss(LossConfig(features="none", adversarial=0, mse=2))(a.half(), b.half())
+    assert list(both) == ["l1", "mse"] and both["mse"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("distance", [l1, mse])
+def test_shapes_that_would_broadcast_are_refused(distance):
     with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and \(1, 1, 8, 8\)"):
-        l1(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))
+        distance(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))
 
 
 def test_losses_are_fp32_under_autocast(loss):

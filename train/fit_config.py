@@ -36,7 +36,7 @@ class FitConfig:
     validation: ValidationConfig | None = None
     """Without it there is no best.pth."""
     stage: int = 1
-    """1: L1 alone. 2: the losses of ``loss``, with a discriminator."""
+    """1: L1 or MSE alone. 2: the losses of ``loss``, with a discriminator."""
     init: str = ""
     """Where the generator starts: a run's folder (its best.pth), a weight file, a model's name, "interpolation" (a
     sharpened bilinear enlargement) or "random". Stage 2 has no default."""
@@ -113,7 +113,8 @@ class FitConfig:
         if self.stage == 1:
             for key in ("perceptual", "adversarial"):
                 value = getattr(self.loss, key)
-                check(value == 0, f"loss.{key}", value, "0 in stage 1, which has L1 alone")
+                check(value == 0, f"loss.{key}", value, "0 in stage 1, which has L1 or MSE alone")
+            check(self.loss.l1 + self.loss.mse > 0, "loss.l1", self.loss.l1, "a number above 0 in stage 1, unless loss.mse is one")
         elif self.loss.adversarial:
             check(self.data.patch >= SMALLEST_PATCH, "data.patch", self.data.patch,
                   f"{SMALLEST_PATCH} or more with a discriminator")

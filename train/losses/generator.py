@@ -11,14 +11,15 @@ from .features import LAYERS, FeatureNetwork, empty
 from .files import fill, find, read
 from .gan import generator_gan
 from .perceptual import PerceptualLoss
-from .pixel import l1
+from .pixel import l1, mse
 from .random_features import initialise
 
 __all__ = ["GeneratorLoss"]
 
 
 class GeneratorLoss(nn.Module):
-    """(output, target, fake_scores) -> weighted scalars "l1", "vgg", "resnet", "adversarial"; the loss is their sum.
+    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "vgg", "resnet", "adversarial"; the loss is
+    their sum.
 
     ``output``, ``target``: (B, 3, H, W) RGB, the target in [0, 1] (the pseudo-GT). ``fake_scores``: the discriminator's
     maps of ``output``, with a graph. A term is left out when its weight is 0, and "adversarial" also without scores.
@@ -60,6 +61,8 @@ class GeneratorLoss(nn.Module):
         terms = {}
         if self.config.l1:
             terms["l1"] = self.config.l1 * l1(output, target)
+        if self.config.mse:
+            terms["mse"] = self.config.mse * mse(output, target)
         for name, loss in self.perceptual.items():
             terms[name] = loss(output, target)
         if self.config.adversarial and fake_scores is not None:
