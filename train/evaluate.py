@@ -6,7 +6,7 @@ import io
 import json
 import math
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -153,8 +153,10 @@ def one_shot(shot: Shot, level: str, ways: dict[str, Enlarge], judge: Judge, she
     return [Row(level, shot.clip, shot.frame, name, judge.values(name, image)) for name, image in results.items()]
 
 
-def evaluate(config: EvaluateConfig) -> Report:
+def evaluate(config: EvaluateConfig, others: Mapping[str, Enlarge] | None = None) -> Report:
     """Measure every picture at every level with every method; files are written at the end, whole or not at all.
+
+    ``others`` are more methods by name: functions from (H, W, 3) uint8 RGB to (4H, 4W, 3).
 
     A picture or clip that cannot be read is reported and the others go on.
 
@@ -164,14 +166,17 @@ def evaluate(config: EvaluateConfig) -> Report:
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        return measured(config)
+        return measured(config, others or {})
     finally:
         torch.set_num_threads(threads)  # what runs after it in this process must not depend on it
 
 
-def measured(config: EvaluateConfig) -> Report:
+def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
     """What :func:`evaluate` does."""
     files, (ways, _networks) = material(config), methods(config)
+    if twice := ways.keys() & others.keys():
+        raise ArgumentError(f"others: {', '.join(sorted(twice))} is the name of a model or baseline too")
+    ways |= others
     judge = Judge(perceptual(config.metrics, "cuda" if config.device == "auto" and torch.cuda.is_available()
                              else config.device.replace("auto", "cpu"), references=bool(config.gt)))
     report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
