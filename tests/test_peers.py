@@ -21,7 +21,9 @@ from .clips import drawing
 ncnn = pytest.importorskip("ncnn")
 NEAREST = "7767517\n2 2\nInput a 0 1 data\nInterp b 1 1 data output 0=1 1=4.0 2=4.0\n"
 """Every pixel four by four times."""
-INNER = "7767517\n3 3\nInput a 0 1 data\nCrop c 1 1 data cut -23309=2,2,2 -23310=2,-2,-2 -23311=2,-2,-1\nInterp b 1 1 cut output 0=1 1=2.0 2=2.0\n"
+INNER = ("7767517\n3 3\nInput a 0 1 data\n"
+         "Crop c 1 1 data cut -23309=2,2,2 -23310=2,-2,-2 -23311=2,-2,-1\nInterp b 1 1 cut output 0=1 1=2.0 2=2.0\n")
+"""Two pixels off every edge, then two by two times."""
 
 
 def network(folder: Path, name: str, text: str, form: peers.Form) -> peers.Network:
@@ -68,8 +70,9 @@ def wheel(folder: Path) -> None:
         with zipfile.ZipFile(folder / f"{name}-{peers.VERSION}-cp312-none-manylinux1_x86_64.whl", "w") as file:
             file.writestr(f"{name}/models/one.param", NEAREST)
             file.writestr(f"{name}/code.py", "raise SystemExit")
-            file.writestr(f"{name}-{peers.VERSION}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {peers.VERSION}\n")
-            file.writestr(f"{name}-{peers.VERSION}.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+            about = f"{name}-{peers.VERSION}.dist-info"
+            file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {peers.VERSION}\n")
+            file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\n")
 
 
 def test_only_the_known_wheels_are_unpacked(tmp_path, monkeypatch):
