@@ -23,7 +23,7 @@ from train.degradation import compression
 from train.degradation.config import DegradationConfig
 from train.degradation.presets import preset
 from train.images import ImageError, list_images, read_image
-from train.stream import DatasetConfig, ImageStream, augment, part
+from train.stream import DatasetConfig, ImageStream, augment, part, recolour
 from vsapisr.errors import ArgumentError
 
 
@@ -159,6 +159,33 @@ def test_ready_pseudo_gts_are_read_and_checked(folder, tmp_path):
     take(batches, 8)
     assert {Path(path).name for path in batches.refused} == {"1.png", "3.png"}
     assert "its pseudo-GT is 64x64, not 128x104" in batches.refused[str(folder / "1.png")]
+
+
+def test_colours_change_as_often_as_asked():
+    image, rng = np.array([[[10, 90, 200]]], np.uint8), np.random.default_rng(0)
+    seen = Counter(tuple(recolour(image, rng, 0.6)[0, 0].tolist()) for _ in range(6000))
+    assert seen.pop((10, 90, 200)) / 6000 == pytest.approx(0.4, abs=0.03)
+    assert seen.pop((79, 79, 79)) / 6000 == pytest.approx(0.2, abs=0.03), "BT.601: 0.299 * 10 + 0.587 * 90 + 0.114 * 200"
+    assert set(seen) == set(itertools.permutations((10, 90, 200))) - {(10, 90, 200)}
+    assert min(seen.values()) / 6000 == pytest.approx(0.08, abs=0.02)
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_other_colours_are_those_of_the_drawing_before_it_is_degraded(folder, tmp_path_factory, ready):
+    """Small crop, GT and pseudo-GT agree, with a pseudo-GT made here or before, and a cache does not mix colours up."""
+    changes = {"variants": 3, "enhance": ready, "recolour": 1.0, "cache": str(tmp_path_factory.mktemp("cache"))}
+    if ready:
+        changes["pseudo_gt"] = str(folder)  # the drawings themselves
+    one = take(Batches(config(folder, **changes)), 12)
+    for lr, gt, pseudo in one:
+        assert torch.equal(gt, pseudo)
+        quarter = torch.nn.functional.avg_pool2d(gt.float(), 4)
+        assert (lr.float() - quarter).abs().mean() < 12, "an order of its own would be about 30 off"
+    plain = take(Batches(config(folder, **changes | {"recolour": 0.0, "cache": ""})), 12)
+    assert not same(one, plain)
+    assert same(one, take(Batches(config(folder, **changes)), 12)), "from the cache now"
+    assert same(plain, take(Batches(config(folder, **changes | {"recolour": 0.0})), 12)), "whose others are not taken"
+    assert same(one, take(Batches(config(folder, **changes | {"workers": 2, "cache": ""})), 12))
 
 
 def test_augmentation_is_half_of_the_time_and_the_same_for_all():
@@ -337,7 +364,7 @@ def test_damaged_cache_entries_are_made_again(tmp_path):
 
 
 @pytest.mark.parametrize(("values", "word"), [
-    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"),
+    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"), ({"recolour": -0.1}, "recolour"),
     ({"base": "best"}, "base"), ({"gamma": (0.9, 1.2)}, "gamma"), ({"max_pixels": 100}, "max_pixels"),
 ])
 def test_wrong_settings_are_named(tmp_path, values, word):

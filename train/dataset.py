@@ -73,7 +73,8 @@ class Batches:
         names = [path.name for path in self.files]
         return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
                       bool(config.pseudo_gt), config.base, config.gamma, config.max_pixels, config.variants,
-                      config.degradation, self.rank, self.world)
+                      config.degradation, self.rank, self.world,
+                      *([config.recolour] if config.recolour else []))  # so that runs of before it existed can go on
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self.position, "fingerprint": self._fingerprint()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 
 import av
@@ -26,10 +27,12 @@ from .degradation.draws import draw, generator
 from .degradation.pipeline import apply
 from .images import ImageError, read_image
 
-__all__ = ["Crops", "DatasetConfig", "ImageStream", "augment", "part"]
+__all__ = ["Crops", "DatasetConfig", "ImageStream", "augment", "part", "recolour"]
 
 UNUSABLE = (VsapisrError, OSError, cv2.error, av.error.FFmpegError)
 """What may be wrong with one drawing without ending the run."""
+ORDERS = tuple(permutations(range(3)))[1:]
+"""Of channels, without the usual one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,11 @@ class DatasetConfig:
     seed: int = 0
     augment: float = 0.5
     """Probability of augmenting a crop: then flips and transposition, each with probability one half."""
+    recolour: float = 0.0
+    """Probability that a drawing is learned in other colours, those it had before anything was done to it: its channels in
+    another order, or one time in three in grey. Where most drawings share a palette a network learns that too, and draws
+    black lines in it. Not in the paper.
+    """
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
     pseudo_gt: str = ""
@@ -77,8 +85,9 @@ class DatasetConfig:
         for name in ("workers", "variants", "seed"):
             if getattr(self, name) < 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)!r} is not accepted; accepted: 0 or more")
-        if not 0 <= self.augment <= 1:
-            raise ArgumentError(f"augment: {self.augment!r} is not accepted; accepted: 0 to 1")
+        for name in ("augment", "recolour"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ArgumentError(f"{name}: {getattr(self, name)!r} is not accepted; accepted: 0 to 1")
         if self.base not in lines.BASES:
             raise ArgumentError(f"base: {self.base!r} is not accepted; accepted: {', '.join(lines.BASES)}")
         if not 0 < self.gamma[0] <= self.gamma[1] < 1:
@@ -114,6 +123,19 @@ def augment(images: list[np.ndarray], rng: np.random.Generator, probability: flo
     if columns:
         images = [image[:, ::-1] for image in images]
     return [image.transpose(1, 0, 2) for image in images] if transposed else images
+
+
+def recolour(image: np.ndarray, rng: np.random.Generator, probability: float) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, with ``probability`` in other colours: one time in three in grey (BT.601 luma), else with its
+    channels in one of the five other orders. The same for every picture of one size or another that gets an equal ``rng``.
+    """
+    chosen, grey = rng.random(2) < (probability, 1 / 3)
+    order = ORDERS[rng.integers(len(ORDERS))]
+    if not chosen:
+        return image
+    if grey:
+        return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.ascontiguousarray(image[..., order])
 
 
 def part(image: np.ndarray, most: int, smallest: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -165,6 +187,9 @@ class ImageStream(IterableDataset):
         top, left, height, width = box
         return pseudo[top : top + height, left : left + width]
 
+    def _colours(self, image: np.ndarray, numbers: tuple[int, ...]) -> np.ndarray:
+        return recolour(image, generator("colour", *numbers), self.config.recolour)
+
     def degraded(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(lr, gt, pseudo_gt) of a whole drawing (or a part, see ``max_pixels``), (H, W, 3) uint8; ``ImageError`` if
         unusable.
@@ -181,6 +206,8 @@ class ImageStream(IterableDataset):
         source = (str(path), status.st_size, status.st_mtime_ns, box)
         variant = epoch % config.variants if config.variants else epoch
         numbers = (config.seed, variant, index)
+        if config.recolour:
+            gt, source = self._colours(gt, numbers), (*source, numbers, config.recolour)
 
         def lower() -> np.ndarray:
             return apply(gt, draw(generator("degrade", *numbers), config.degradation, *gt.shape[:2]))
@@ -189,7 +216,7 @@ class ImageStream(IterableDataset):
         if not config.enhance:
             return lr, gt, gt
         if config.pseudo_gt:
-            return lr, gt, self._ready(path, image.shape, box)
+            return lr, gt, self._colours(self._ready(path, image.shape, box), numbers)
         gamma = float(generator("gamma", config.seed, index).uniform(*config.gamma))
         pseudo = self._cached(lambda: lines.enhance(gt, gamma, config.base).pseudo_gt, "pseudo", source, gamma, config.base)
         return lr, gt, pseudo
