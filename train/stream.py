@@ -53,9 +53,8 @@ class DatasetConfig:
     augment: float = 0.5
     """Probability of augmenting a crop: then flips and transposition, each with probability one half."""
     recolour: float = 0.0
-    """Probability that a drawing is learned in other colours, those it had before anything was done to it: its channels in
-    another order, or one time in three in grey. Where most drawings share a palette a network learns that too, and draws
-    black lines in it. Not in the paper.
+    """Probability that a drawing gets other colours before it is degraded: its channels in another order, or one time in
+    three grey. Where most drawings share a palette a network learns that too, and draws black lines in it. Not in the paper.
     """
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
