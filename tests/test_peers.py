@@ -57,6 +57,17 @@ def test_wrong_files_are_refused(tmp_path):
         peers.Network(tmp_path / "nothing", form, 1)
 
 
+@pytest.mark.parametrize(("options", "message"), [
+    (["--peers", "waifu3x"], "peers: 'waifu3x' is not accepted; accepted: waifu2x-cunet"),
+    (["--levels", "lite"], "peers: levels: .'lite',. is not accepted"),
+])
+def test_wrong_options_are_named(tmp_path, monkeypatch, options, message):
+    monkeypatch.setattr("sys.argv", ["peers", "--gt", str(tmp_path), "--cache", str(tmp_path), *options])
+    monkeypatch.setattr(peers, "fetch", lambda cache: None)
+    with pytest.raises(SystemExit, match=message):
+        peers.main()
+
+
 def test_every_peer_is_four_times_as_large():
     for form, files in peers.PEERS.values():
         assert form.scale ** len(files) == 4 and peers.TILE % form.multiple == 0
