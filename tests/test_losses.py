@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from train.colour import lab
 from train.config import build
 from train.discriminator import Discriminator
 from train.losses import LossConfig
+from train.losses.colour import chroma, colour
 from train.losses.features import LAYERS, FeatureNetwork, empty
 from train.losses.gan import discriminator_terms, generator_gan
 from train.losses.generator import GeneratorLoss
@@ -165,7 +167,39 @@ def test_mse_is_a_term_of_its_own():
     assert list(both) == ["l1", "mse"] and both["mse"].dtype == torch.float32
 
 
-@pytest.mark.parametrize("distance", [l1, mse])
+def test_chroma_is_that_of_cielab():
+    primaries = torch.eye(3)[:, :, None, None]
+    published = torch.tensor([[80.09, 67.20], [-86.18, 83.18], [79.19, -107.86]])
+    assert chroma(primaries)[..., 0, 0] * 100 == pytest.approx(published, abs=0.05)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    image[:16] //= 12  # near black, where CIELAB is a line
+    with torch.autocast("cpu", torch.bfloat16):
+        found = chroma(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0)
+    assert found.numpy() * 100 == pytest.approx(lab(image)[..., 1:], abs=0.5)  # OpenCV's own is 0.3 off
+
+
+def test_colour_counts_tints_and_neither_light_nor_sharpness():
+    grey = torch.full((1, 3, 32, 32), 25 / 255)
+    tinted = grey + torch.tensor([0, 0, 13 / 255])[:, None, None]
+    assert colour(grey, grey) == pytest.approx(0, abs=2e-3)
+    wanted = float(np.hypot(*lab(np.array([[[25, 25, 38]]], np.uint8))[0, 0, 1:])) / 100
+    assert colour(tinted, grey) == pytest.approx(wanted, rel=0.05) and wanted > 0.05
+    assert colour(grey * 5, grey) == pytest.approx(0, abs=2e-3)
+    lines = torch.zeros(1, 3, 32, 32)
+    lines[..., ::4] = tinted[..., :1]
+    assert colour(lines, lines.roll(1, -1)) == pytest.approx(0, abs=2e-3)  # the same within each block of 4x4
+    terms = GeneratorLoss(LossConfig(features="none", adversarial=0, colour=0.5))(tinted.half(), grey.half())
+    assert list(terms) == ["l1", "colour"] and terms["colour"].item() == pytest.approx(wanted / 2, rel=0.06)
+
+
+@pytest.mark.parametrize("image", [drawings(0), torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 1.5)])
+def test_colours_gradient_is_finite_where_pictures_are_equal_black_or_out_of_range(image):
+    output = image.clone().requires_grad_()
+    colour(output, image).backward()
+    assert torch.isfinite(output.grad).all()
+
+
+@pytest.mark.parametrize("distance", [l1, mse, colour])
 def test_shapes_that_would_broadcast_are_refused(distance):
     with pytest.raises(ValueError, match=r"\(1, 3, 8, 8\) and \(1, 1, 8, 8\)"):
         distance(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))

@@ -34,7 +34,7 @@ def test_hyperparameters_come_from_the_weights(small, tmp_path):
     assert same(small, loaded) and not loaded.training
 
 
-@pytest.mark.parametrize("holder", ["model_state_dict", "params_ema", "params", "state_dict", None])
+@pytest.mark.parametrize("holder", ["model_state_dict", "params_ema", "params", "state_dict", "ema", None])
 @pytest.mark.parametrize("prefix", ["", "_orig_mod.", "module.", "_orig_mod.module."])
 def test_layouts(small, tmp_path, holder, prefix):
     state = {prefix + name: value for name, value in small.state_dict().items()}
@@ -79,7 +79,7 @@ def bad_files(small, folder):
     (folder / "evil_old.pth").write_bytes(pickle.dumps(RunsCode()))
     yield "evil_old.pth", f"wants to run code ({os.system.__module__}.system) when it is loaded; refused"
     torch.save([1, 2], folder / "list.pth")
-    yield "list.pth", "holds no state dict (looked for model_state_dict, params_ema, params, state_dict)"
+    yield "list.pth", "holds no state dict (looked for model_state_dict, params_ema, params, state_dict, ema)"
     torch.save({"conv_first.weight": torch.zeros(64, 3, 3, 3), "RRDB_trunk.0.w": torch.zeros(1)}, folder / "rrdb.pth")
     yield "rrdb.pth", "holds another network, not GRL: it has no layers.0.blocks.0.attn.qkv.body.weight"
     torch.save({k: v for k, v in state.items() if "conv_up2" not in k}, folder / "twice.pth")

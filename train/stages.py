@@ -180,7 +180,8 @@ class Parts:
     def metadata(self) -> dict[str, str]:
         """For whoever uses the weights: what they were trained with."""
         loss = self.config.loss
-        words = {"l1": loss.l1, "mse": loss.mse, "perceptual": loss.perceptual, "adversarial": loss.adversarial}
+        words = {"l1": loss.l1, "mse": loss.mse, "colour": loss.colour, "perceptual": loss.perceptual,
+                 "adversarial": loss.adversarial}
         used = " + ".join(f"{weight:g} {name}" for name, weight in words.items() if weight)
         return {"stage": str(self.config.stage), "init": self.config.init, "precision": self.config.precision,
                 "losses": used, **self.losses.metadata()}

@@ -23,7 +23,7 @@ from .networks.grl import GRL, GRLConfig
 MODELS = Path(__file__).parent / "models"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and DistributedDataParallel
-HOLDERS = ("model_state_dict", "params_ema", "params", "state_dict")
+HOLDERS = ("model_state_dict", "params_ema", "params", "state_dict", "ema")  # the last is a training run's own
 DERIVED = ("table_", "index_", "mask_")  # buffers of the published checkpoint that follow from the architecture
 
 
@@ -44,7 +44,9 @@ def find(model: str) -> Path:
         return published.cached(model)
     path = Path(model).expanduser()
     if path.is_dir():
-        raise WeightsError(f"model {model!r} is a folder, not a weight file")
+        inside = path / "best.pth"
+        hint = f"; the weights in it are {str(inside)!r}" if inside.is_file() else ""
+        raise WeightsError(f"model {model!r} is a folder, not a weight file{hint}")
     if path.is_file():
         return path
     if path.suffix in SUFFIXES or len(path.parts) > 1:

@@ -15,7 +15,7 @@ LAYERS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Loss = l1 * L1 + mse * MSE + perceptual * (resnet * L_resnet + vgg * L_vgg) + adversarial * L_adv.
+    """Loss = l1 * L1 + mse * MSE + colour * L_colour + perceptual * (resnet * L_resnet + vgg * L_vgg) + adversarial * L_adv.
 
     Stage 1 has ``perceptual`` and ``adversarial`` at 0. A term of weight 0 is not computed and its network not built.
     """
@@ -23,6 +23,8 @@ class LossConfig:
     l1: float = 1.0
     mse: float = 0.0
     """Mean squared error, which is not in the paper: for weights of the highest PSNR. 10 of it are about as much as 1 of L1."""
+    colour: float = 0.0
+    """Mean distance in CIELAB's colour plane at LR size, which is not in the paper either: against casts and tinted lines."""
     perceptual: float = 0.5
     resnet: float = 1.0
     vgg: float = 1.0
@@ -43,7 +45,7 @@ class LossConfig:
     features_seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("l1", "mse", "perceptual", "resnet", "vgg", "adversarial"):
+        for key in ("l1", "mse", "colour", "perceptual", "resnet", "vgg", "adversarial"):
             value = getattr(self, key)
             check(math.isfinite(value) and value >= 0, key, value, "a number, not negative")
         for key in ("vgg_layers", "resnet_layers"):

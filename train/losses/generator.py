@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .colour import colour
 from .config import LossConfig
 from .features import LAYERS, FeatureNetwork, empty
 from .files import fill, find, read
@@ -18,8 +19,8 @@ __all__ = ["GeneratorLoss"]
 
 
 class GeneratorLoss(nn.Module):
-    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "vgg", "resnet", "adversarial"; the loss is
-    their sum.
+    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "colour", "vgg", "resnet", "adversarial"; the
+    loss is their sum.
 
     ``output``, ``target``: (B, 3, H, W) RGB, the target in [0, 1] (the pseudo-GT). ``fake_scores``: the discriminator's
     maps of ``output``, with a graph. A term is left out when its weight is 0, and "adversarial" also without scores.
@@ -63,6 +64,8 @@ class GeneratorLoss(nn.Module):
             terms["l1"] = self.config.l1 * l1(output, target)
         if self.config.mse:
             terms["mse"] = self.config.mse * mse(output, target)
+        if self.config.colour:
+            terms["colour"] = self.config.colour * colour(output, target)
         for name, loss in self.perceptual.items():
             terms[name] = loss(output, target)
         if self.config.adversarial and fake_scores is not None:
