@@ -27,7 +27,7 @@ def array(plane, height):
 
 class Node:
     """Twice the size by repeating pixels (8 bit). Subclasses change a part."""
-    properties, needs = (), None
+    properties, needs, window = (), None, 0
 
     def __init__(self, clip, arguments):
         self.clip, self.arguments = clip, arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -107,6 +108,21 @@ def test_words_for_bad_arguments():
 
     assert words(reuse=3).startswith("Upscale: reuse must be 0 (off)")
     assert words(cache=-1) == "Upscale: cache must not be negative, got -1"
+
+
+@pytest.mark.parametrize("arguments", [{"reuse": 2, "interval": 64}, {"reuse": 2}, {}])
+def test_in_order_every_source_frame_is_made_once(tiny, arguments):
+    made, count = Counter(), 70
+    blank = core.std.BlankClip(width=16, height=16, format=vs.YUV420P8, length=count, keep=True)
+
+    def note(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        made[n] += 1
+        return f
+
+    clip = blank.std.ModifyFrame(blank, note).apisr.Upscale(model=tiny, device="cpu", **arguments)
+    for frame in clip.frames(close=True):
+        assert frame.width == 64
+    assert len(made) == count and max(made.values()) == 1
 
 
 def test_near_reuse_gives_the_same_frames_in_any_order(tiny):

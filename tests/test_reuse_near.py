@@ -104,7 +104,7 @@ def test_segments_begin_anew(said, drawing):
     """The last case: frame 6 begins one by its number."""
     noisy = [[np.where((drawing + n) % 7 == 0, drawing ^ 1, drawing)] for n in range(8)]
     properties = {n: said if n == 4 else {"_PictType": b"P"} for n in range(8)}
-    holder = Holder(GREY, 1.0, 6, )
+    holder = Holder(GREY, 1.0, 6, 1)
     start = 4 if said else 6
     for n in range(8):
         shown = holder.get(n, dict(enumerate(noisy)), properties)[0]
@@ -112,10 +112,17 @@ def test_segments_begin_anew(said, drawing):
 
 
 def test_nothing_grows(drawing):
-    holder = Holder(GREY, 1.0, 2)
+    holder = Holder(GREY, 1.0, 2, 1)
     for n in range(60):
         holder.get(n, {m: [drawing] for m in range(holder.first(n), n + 1)}, {})
     assert len(holder.groups.values) == GROUPS
+    assert all(group.result().held is None for group in holder.groups.values.values())  # all complete: no anchors
+
+
+def test_large_frames_are_kept_of_two_stretches_only():
+    """What Full HD in 10 bit (4:2:0), float RGB and 4K in float RGB take with the default interval."""
+    counts = [Holder(GREY, 1.0, 16, size).groups.count for size in (6_220_800, 24_883_200, 99_532_800)]
+    assert counts == [4, 2, 2]
 
 
 # False duplicates

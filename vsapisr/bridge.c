@@ -4,6 +4,7 @@
  *   width, height, color_family, sample_type, bits_per_sample, subsampling_w, subsampling_h   the output
  *   properties           names of the frame properties that render wants to see
  *   needs                None, or needs(n) -> frame numbers of the source that frame n is made from (n is always added)
+ *   window               how many source frames VapourSynth is to keep beside one a thread, 0: it decides alone
  *   render(n, frames, target) -> dict of frame properties to set (int, float, bytes, str) or to delete (None)
  *       frames = {m: ([(memoryview, stride in bytes) per plane], {property: int | float | bytes})}, read-only
  *       target = [(writable memoryview, stride in bytes) per plane]; nothing may refer to a view after render returned
@@ -28,6 +29,7 @@ typedef struct Filter {
     VSVideoInfo video; /* of the output */
     char **wanted;     /* owned: names of properties for render, NULL at the end */
     int has_needs;
+    int window; /* source frames that must stay in the core's cache, 0: its own choice */
     PyObject *node; /* borrowed from live_nodes: valid between python_enter and python_leave only */
 } Filter;
 
@@ -58,8 +60,9 @@ static int read_wanted(Filter *filter, PyObject *node) {
     PyObject *names = needs ? python.PyObject_GetAttrString(node, "properties") : NULL;
     Py_ssize_t count = names ? python.PySequence_Size(names) : -1;
     filter->has_needs = needs && !is_none(needs);
+    int known = get_int(node, "window", &filter->window);
     filter->wanted = count >= 0 ? calloc((size_t)count + 1, sizeof *filter->wanted) : NULL;
-    int done = filter->wanted != NULL;
+    int done = known && filter->wanted != NULL;
     for (Py_ssize_t i = 0; done && i < count; i++) {
         PyObject *name = python.PySequence_GetItem(names, i);
         PyObject *bytes = name ? python.PyUnicode_AsEncodedString(name, "utf-8", "strict") : NULL;
@@ -267,6 +270,14 @@ static const VSFrame *VS_CC upscale_get_frame(int n, int reason, void *data, voi
     return frame;
 }
 
+/* Left to itself the core keeps about twenty frames: with more asked for again and again, each would be made many times. */
+static void keep_source(const Filter *filter, VSCore *core, const VSAPI *vsapi) {
+    VSCoreInfo info;
+    vsapi->getCoreInfo(core, &info);
+    vsapi->setCacheMode(filter->source, cmForceEnable);
+    vsapi->setCacheOptions(filter->source, 1, filter->window + info.numThreads, -1);
+}
+
 static void VS_CC upscale_create(const VSMap *in, VSMap *out, void *user, VSCore *core, const VSAPI *vsapi) {
     char error[ERROR_SIZE] = "Upscale: out of memory";
     Filter *filter = calloc(1, sizeof *filter);
@@ -285,6 +296,8 @@ static void VS_CC upscale_create(const VSMap *in, VSMap *out, void *user, VSCore
         }
     }
     if (done) {
+        if (filter->window)
+            keep_source(filter, core, vsapi);
         VSFilterDependency dependency = {filter->source, filter->has_needs ? rpGeneral : rpStrictSpatial};
         vsapi->createVideoFilter(out, "Upscale", &filter->video, upscale_get_frame, upscale_free, fmParallel, &dependency,
                                  1, filter, core);

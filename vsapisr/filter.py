@@ -45,6 +45,7 @@ class Node:
         self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
         self.needs = self.upscaler.needs if self.upscaler.looks_around else None
         """Called for the source frames that frame n is made of; None: of frame n alone."""
+        self.window = self.upscaler.window
 
     def render(self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]) -> Properties:
         """Fill ``target`` with frame ``n``; the result is the properties to set, None for those to delete."""

@@ -38,18 +38,17 @@ class ClipUpscaler(Upscaler):
         self.frames, self.divides = frames, not any(config.tile)
         self.signatures: Recent[Signature] = Recent(SIGNATURES)
         self.cache = TileCache(self.budget()) if config.reuse else None
-        self.holder = Holder(source, config.threshold, config.interval) if config.reuse == 2 else None
+        self.holder = None
+        if config.reuse == 2:
+            self.holder = Holder(source, config.threshold, config.interval, frame_bytes(source, width, height))
         self.pyramid = self.new_pyramid(self.plan)
 
     def budget(self) -> int:
         """Bytes for tiles that have been computed."""
         if self.config.cache is not None:
             return self.config.cache << 20
-        frame = sum(
-            (self.width * SCALE >> right) * (self.height * SCALE >> down) * self.target.dtype.itemsize
-            for down, right in map(self.target.subsampling, range(self.target.planes))
-        )
-        return min(free_memory(torch.device("cpu")) // SHARE, FRAMES * frame)
+        enlarged = frame_bytes(self.target, self.width * SCALE, self.height * SCALE)
+        return min(free_memory(torch.device("cpu")) // SHARE, FRAMES * enlarged)
 
     def new_pyramid(self, plan: tuple[Tile, ...]) -> tuple[tuple[Tile, ...], Pyramid | None]:
         """With the plan that it belongs to."""
@@ -64,6 +63,11 @@ class ClipUpscaler(Upscaler):
     def looks_around(self) -> bool:
         """Frames are made from more than the one source frame of their number."""
         return self.divides or self.holder is not None
+
+    @property
+    def window(self) -> int:
+        """Source frames that are asked for so often that they have to stay at hand; 0 if neighbours are all."""
+        return self.holder.interval + 2 if self.holder else 0
 
     def signature(self, n: int, planes: list[np.ndarray]) -> Signature:
         return self.signatures.get(n, lambda: signature(planes, self.source))
@@ -132,6 +136,12 @@ class ClipUpscaler(Upscaler):
         super().close()
         if self.cache is not None:
             self.cache.clear()
+
+
+def frame_bytes(format: Format, width: int, height: int) -> int:
+    """Of all planes of a frame."""
+    shifts = map(format.subsampling, range(format.planes))
+    return sum((width >> right) * (height >> down) * format.dtype.itemsize for down, right in shifts)
 
 
 def kept(tile: Tile) -> int:

@@ -21,8 +21,9 @@ from .signature import BLOCK
 ANCHORS = 4
 """Kept of each block."""
 GROUPS = 4
-"""Stretches of frames between two fixed beginnings that are kept."""
-
+"""Stretches of frames between two fixed beginnings that are kept, where frames are small."""
+BYTES = 512 << 20
+"""Of held frames, above which fewer stretches are kept; two at least, as requests straddle a beginning."""
 DRIFT = 0.25
 """How far the mean of a block may move, as a part of the threshold."""
 
@@ -131,16 +132,18 @@ class Group:
     """Frames from one fixed beginning on, as far as they have been seen."""
 
     def __init__(self, held: Held, first: int):
-        self.held, self.first, self.lock = held, first, threading.Lock()
+        self.first, self.lock = first, threading.Lock()
+        self.held: Held | None = held
+        """None when all frames have been seen: its anchors are four frames."""
         self.frames: list[Planes] = []
 
 
 class Holder:
-    """Any frame of a clip as it is held."""
+    """Any frame of a clip, of ``frame_bytes`` each, as it is held."""
 
-    def __init__(self, format: Format, threshold: float, interval: int):
+    def __init__(self, format: Format, threshold: float, interval: int, frame_bytes: int):
         self.format, self.threshold, self.interval = format, threshold, interval
-        self.groups: Recent[Group] = Recent(GROUPS)
+        self.groups: Recent[Group] = Recent(min(max(BYTES // (interval * frame_bytes), 2), GROUPS))
 
     def first(self, n: int) -> int:
         """The first of the frames that frame ``n`` may take blocks from."""
@@ -156,4 +159,6 @@ class Holder:
                 said = properties.get(m, {})
                 restart = said.get("_PictType") == b"I" or bool(said.get("_SceneChangePrev"))
                 group.frames.append(group.held.step(source[m], restart))
+                if len(group.frames) == self.interval:
+                    group.held = None
             return group.frames[n - first]
