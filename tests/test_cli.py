@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
+import warnings
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from safetensors.torch import save_file
 
 import vsapisr
@@ -162,6 +165,36 @@ def test_photos_are_turned_upright_and_animations_give_their_first_frame(model, 
     assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], expected(np.full((8, 8, 3), 10, np.uint8), model))
 
 
+@pytest.mark.parametrize(("place", "value"), [(6, 0), (17, 0), (17, 30), (25, 255)])
+def test_damaged_tags_do_not_keep_an_image_from_being_read(tmp_path, place, value):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 1, "maker"
+    data = bytearray(exif.tobytes())
+    data[place] = value
+    Image.fromarray(ramp()).save(tmp_path / "odd.webp", exif=bytes(data), lossless=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(images.read(tmp_path / "odd.webp").rgb, ramp())
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(tmp_path, depth, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    whole = io.BytesIO()
+    images.write(images.Picture(rgb=ramp(dtype=depth)), tmp_path / "plain.png")
+    data = (tmp_path / "plain.png").read_bytes()
+    body = b"eXIf" + exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "turned.png").write_bytes(data[:33] + chunk + data[33:])
+    Image.fromarray(ramp()).save(whole, "PNG", exif=exif)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(whole)))
+    found = images.read(tmp_path / "turned.png").rgb
+    assert found.dtype == depth and found.shape == wanted.shape
+    assert np.array_equal(found if depth == np.uint8 else np.rint(found / 257).astype(np.uint8), wanted)
+
+
 def bad_files(folder: Path) -> dict[str, str]:
     """Name -> what is said of it after its path."""
     whole = io.BytesIO()
@@ -171,9 +204,29 @@ def bad_files(folder: Path) -> dict[str, str]:
     (folder / "empty.jpg").touch()
     (folder / "folder.png").mkdir()
     Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tiff")
-    return {"cut.png": " cannot be read (", "text.png": " is no image that can be read", "gone.png": " does not exist",
+    half = whole.getvalue()[:6000]  # as some interrupted downloads leave it: of full length
+    (folder / "half.png").write_bytes(half.ljust(len(whole.getvalue()), b"\0"))
+    return {"half.png": " cannot be read (", "cut.png": " cannot be read (", "text.png": " is no image that can be read", "gone.png": " does not exist",
             "empty.jpg": " is no image that can be read", "folder.png": " is a folder; image files are needed",
             "float.tiff": " has samples of a kind that is not supported (mode F)"}
+
+
+@pytest.mark.parametrize("format", ["AVIF", "TIFF", "PNG", "GIF"])
+def test_any_damage_has_an_error(tmp_path, format):
+    """Whatever the decoders raise: plain RuntimeErrors and TypeErrors are among it. A PNG, with its checksums, is right or refused."""
+    file, path, refused = io.BytesIO(), tmp_path / "damaged", 0
+    image = (np.add.outer(np.arange(160), np.arange(240))[..., None] * [1, 2, 1] // 3).astype(np.uint8)
+    Image.fromarray(image).save(file, format)
+    whole = file.getvalue()
+    for place in np.linspace(8, len(whole) - 1, 60).astype(int):
+        for data in (whole[:place].ljust(len(whole), b"\0"), whole[:place] + b"\xaa" + whole[place + 1 :]):
+            path.write_bytes(data)
+            try:
+                found = images.read(path).rgb
+                assert format != "PNG" or np.array_equal(found, image)
+            except images.PictureError:
+                refused += 1
+    assert refused
 
 
 def test_bad_files_are_reported_and_the_rest_goes_on(model, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from . import writing
 from .api import FORMATS
@@ -75,22 +75,31 @@ def read(path: Path) -> Picture:
     try:
         with quiet(), Image.open(path) as image:
             image.load()  # whole, or an error; OpenCV would be content with half a PNG
+            if image.format == "PNG":
+                check_sums(path)
             return deep(path, image) or shallow(image)
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist") from None
     except UnidentifiedImageError:
         raise PictureError(f"{path} is no image that can be read") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, VsapisrError):
-            raise
+    except VsapisrError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of damaged files Pillow's decoders raise whatever they stumble over
         raise PictureError(f"{path} cannot be read ({error})") from None
+
+
+def check_sums(path: Path) -> None:
+    """An exception where a PNG's chunks do not fit their checksums, which Pillow's ``load`` does not look at."""
+    with Image.open(path) as image:
+        image.verify()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow warns of large images; here they are what is wanted, up to where it refuses them."""
+    """Pillow warns of large images, which are what is wanted here, up to where it refuses them, and of damaged tags."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -102,9 +111,27 @@ def shallow(image: Image.Image) -> Picture:
     if image.mode.startswith(("I", "F")):
         raise PictureError(f"{image.filename} has samples of a kind that is not supported (mode {image.mode})")
     grey, clear = image.mode in GREYS, image.has_transparency_data
-    upright = ImageOps.exif_transpose(image)
-    samples = np.asarray(upright.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
-    return separated(samples.reshape(*samples.shape[:2], -1), profile, frames)
+    samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
+    return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames)
+
+
+def orientation(image: Image.Image) -> int:
+    """How a camera was held, 1 to 8 as in EXIF; 1, upright, also where that cannot be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - of damaged tags Pillow raises whatever it stumbles over
+        return 1
+
+
+def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """(h, w, channels) as it is to be seen."""
+    if orientation in (5, 6, 7, 8):
+        samples = samples.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return samples
 
 
 def deep(path: Path, image: Image.Image) -> Picture | None:
@@ -124,7 +151,7 @@ def deep(path: Path, image: Image.Image) -> Picture | None:
     if samples.shape[2] in (1, 3) and (clear := image.info.get("transparency")) is not None:
         opaque = (samples != np.array(clear)).any(axis=2, keepdims=True)
         samples = np.concatenate([samples, opaque * np.uint16(65535)], axis=2)
-    return separated(samples, image.info.get("icc_profile"), 1)
+    return separated(upright(samples, orientation(image)), image.info.get("icc_profile"), 1)
 
 
 def separated(samples: np.ndarray, profile: bytes | None, frames: int) -> Picture:
