@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -78,10 +79,18 @@ def bad_files(small, folder):
     yield "evil.pth", f"wants to run code ({os.system.__module__}.system) when it is loaded; refused"
     (folder / "evil_old.pth").write_bytes(pickle.dumps(RunsCode()))
     yield "evil_old.pth", f"wants to run code ({os.system.__module__}.system) when it is loaded; refused"
+    (folder / "start.pth").write_bytes(b"\x80\x02}q\x01.")
+    yield "start.pth", "is truncated or damaged"
+    torch.save({0: torch.zeros(1)}, folder / "numbers.pth")
+    yield "numbers.pth", "holds no state dict"
     torch.save([1, 2], folder / "list.pth")
     yield "list.pth", "holds no state dict (looked for model_state_dict, params_ema, params, state_dict, ema)"
     torch.save({"conv_first.weight": torch.zeros(64, 3, 3, 3), "RRDB_trunk.0.w": torch.zeros(1)}, folder / "rrdb.pth")
     yield "rrdb.pth", "holds another network, not GRL: it has no layers.0.blocks.0.attn.qkv.body.weight"
+    torch.save({k: v for k, v in state.items() if "mlp.fc1" not in k}, folder / "partial.pth")
+    yield "partial.pth", "holds another network, not GRL: it has no layers.0.blocks.0.mlp.fc1.weight"
+    torch.save({**state, "conv_first.weight": torch.tensor(1.0)}, folder / "scalar.pth")
+    yield "scalar.pth", "holds another network, not GRL: it has no conv_first.weight"
     torch.save({k: v for k, v in state.items() if "conv_up2" not in k}, folder / "twice.pth")
     yield "twice.pth", "holds a GRL of another scale; only four times is supported"
     torch.save({k: v for k, v in state.items() if k != "layers.1.conv.weight"}, folder / "lacking.pth")
@@ -105,6 +114,7 @@ def test_each_bad_file_has_its_own_error(small, tmp_path):
         ("defualt", r"unknown model 'defualt'; known are .*, or give a path"),
         ("no/such/file.pth", "model file 'no/such/file.pth' does not exist"),
         ("mine.safetensors", "model file 'mine.safetensors' does not exist"),
+        ("~nobody-of-that-name/mine.pth", "model file '~nobody-of-that-name/mine.pth' does not exist"),
         (os.curdir, "model '.' is a folder, not a weight file"),
     ],
 )
@@ -112,6 +122,31 @@ def test_names_that_lead_nowhere(model, message):
     with pytest.raises(WeightsError) as caught:
         weights.find(model)
     assert re.fullmatch(message, str(caught.value))
+
+
+def test_the_folder_of_a_run_leads_to_its_checkpoint(tmp_path):
+    (tmp_path / "best.pth").touch()
+    with pytest.raises(WeightsError, match=re.escape(f"; the weights in it are {str(tmp_path / 'best.pth')!r}")):
+        weights.find(str(tmp_path))
+
+
+def test_any_damage_has_an_error(small, tmp_path):
+    """Bytes of checkpoints in both of torch's forms, and of safetensors, changed or cut off."""
+    rng, path = np.random.default_rng(5), tmp_path / "damaged.pth"
+    torch.save(small.state_dict(), tmp_path / "zip.pth")
+    torch.save(small.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(small.state_dict(), tmp_path / "a.safetensors")
+    for source in ("zip.pth", "old.pth", "a.safetensors"):
+        whole, refused = (tmp_path / source).read_bytes(), 0
+        for number in range(40):
+            data = bytearray(whole[: rng.integers(9, len(whole))] if number % 2 else whole)
+            data[rng.integers(0, 400)] ^= int(rng.integers(1, 256))
+            path.write_bytes(data)
+            try:
+                weights.load(path)
+            except WeightsError:
+                refused += 1
+        assert refused >= 20, source
 
 
 def test_the_shipped_models_load():

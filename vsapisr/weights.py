@@ -42,7 +42,10 @@ def find(model: str) -> Path:
         return known[model]
     if model in published.PUBLISHED:
         return published.cached(model)
-    path = Path(model).expanduser()
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError:  # "~nobody"
+        path = Path(model)
     if path.is_dir():
         inside = path / "best.pth"
         hint = f"; the weights in it are {str(inside)!r}" if inside.is_file() else ""
@@ -81,12 +84,12 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         if wanted := foreign_global(path, str(error)):
             raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
         raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
-        reason = str(error).split(". ")[0].splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - of damaged files torch raises whatever it stumbles over
+        reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+    if not isinstance(content, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
     return dict(content)
 
@@ -125,8 +128,11 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
     """Read the configuration off the shapes of the weights (``path`` is for the error)."""
     attention = "layers.0.blocks.0.attn."
-    required = ("conv_first.weight", attention + "qkv.body.weight", attention + "stripe_attn.attn_transform1.logit_scale")
-    if missing := next((name for name in required if name not in state), None):
+    first, bias = "conv_first.weight", attention + "window_attn.attn_transform.cpb_mlp.0.weight"
+    window, stripe = (attention + f"{name}.logit_scale" for name in ("window_attn.attn_transform", "stripe_attn.attn_transform1"))
+    mlp = "layers.0.blocks.0.mlp.fc1.weight"
+    required = (first, attention + "qkv.body.weight", window, stripe, bias, mlp)
+    if missing := next((name for name in required if name not in state or not state[name].ndim), None):
         some = ", ".join(list(state)[:3])
         raise WeightsError(f"{path} holds another network, not GRL: it has no {missing} (it starts with {some})")
     if "conv_up2.weight" not in state:
@@ -135,12 +141,12 @@ def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
     places = {(int(m[1]), int(m[2])) for m in blocks if m}
     depths = tuple(len({b for s, b in places if s == stage}) for stage in range(1 + max(s for s, _ in places)))
     return GRLConfig(
-        dim=state["conv_first.weight"].shape[0],
+        dim=state[first].shape[0],
         depths=depths,
-        heads_window=state[attention + "window_attn.attn_transform.logit_scale"].shape[0],
-        heads_stripe=state[required[2]].shape[0],
-        mlp_dim=state["layers.0.blocks.0.mlp.fc1.weight"].shape[0],
-        bias_dim=state[attention + "window_attn.attn_transform.cpb_mlp.0.weight"].shape[0],
+        heads_window=state[window].shape[0],
+        heads_stripe=state[stripe].shape[0],
+        mlp_dim=state[mlp].shape[0],
+        bias_dim=state[bias].shape[0],
     )
 
 
