@@ -51,11 +51,11 @@ def candidates(chosen, environ):
         yield chosen, "--python"
         return
     if environ.get("VSAPISR_PYTHON"):
-        yield environ["VSAPISR_PYTHON"], "VSAPISR_PYTHON"
+        yield absolute(environ["VSAPISR_PYTHON"]), "VSAPISR_PYTHON"
         return
     for name in NAMES:
         for folder in environ.get("PATH", "").split(os.pathsep):
-            path = os.path.join(folder or ".", name + (".exe" if os.name == "nt" else ""))
+            path = os.path.join(os.path.abspath(folder), name + (".exe" if os.name == "nt" else ""))
             if os.path.isfile(path) and os.access(path, os.X_OK):
                 yield path, "PATH"
     yield sys.executable, "running this script"
@@ -349,16 +349,19 @@ def parse(argv):
     action = rest.pop(0) if rest else "install"
     if action not in ("install", "demo", "test"):
         raise Stop("unknown command {!r}; known are demo, test, or nothing to install only".format(action))
-    if chosen:
-        chosen = os.path.abspath(chosen) if os.sep in chosen else shutil.which(chosen) or chosen
-    return chosen, action, rest
+    return absolute(chosen) if chosen else None, action, rest
+
+
+def absolute(python):
+    """A path or a name on the PATH, so that it means the same in every folder."""
+    return os.path.abspath(python) if os.sep in python else shutil.which(python) or python
 
 
 def main(argv):
     """Install if needed, then do what was asked; returns the exit status."""
     chosen, action, rest = parse(argv)
     venv = os.path.join(ROOT, ".venv")
-    wanted = chosen or os.environ.get("VSAPISR_PYTHON")
+    wanted = chosen or absolute(os.environ.get("VSAPISR_PYTHON") or "") or None
     stamp = read_stamp(venv)
     if not stamp or stamp[0] != fingerprint(ROOT) or not suits(stamp, wanted):
         install(ROOT, venv, wanted, chosen)

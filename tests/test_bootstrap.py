@@ -64,6 +64,15 @@ def test_argument_goes_before_variable_and_both_before_the_path(tmp_path: Path, 
     assert bootstrap.find_python(None, world)[1] == "3.13.1"
 
 
+def test_relative_names_become_absolute(tmp_path: Path, world: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    """The steps of an installation run in the checkout, wherever the user is."""
+    monkeypatch.chdir(tmp_path)
+    good = answering(tmp_path / "bin" / "python3.13", "3.13.1")
+    assert bootstrap.find_python(None, {**world, "VSAPISR_PYTHON": "bin/python3.13"})[0] == good
+    assert bootstrap.find_python(None, {**world, "PATH": "bin"})[0] == good
+    assert bootstrap.parse(["--python", "bin/python3.13"])[0] == good
+
+
 def test_named_interpreter_that_fails_is_not_replaced_silently(tmp_path: Path, world: dict[str, str]):
     answering(tmp_path / "bin" / "python3.12", "3.12.1")
     with pytest.raises(bootstrap.Stop, match=r"gone \(from --python\): there is no such file"):
