@@ -146,6 +146,10 @@ def test_words_for_bad_arguments(tmp_path):
         f"Upscale: {tmp_path / 'text.pth'} is neither a safetensors nor a PyTorch file"
     )
     assert words(format=1) == "Upscale: format must be GRAY, RGB or YUV, got color family 0"
+    assert words(format=int(vs.GRAY8) | 1) == "Upscale: format must not be subsampled unless it is YUV"
+    assert words(format=int(vs.RGB24) | 2 << 24) == (
+        "Upscale: format must have integer or float samples, got sample type 2"
+    )
     assert words(format=int(vs.GRAY32)) == "Upscale: format must be 8 to 16 bit integer, half or float, got 32 bit integer"
 
 

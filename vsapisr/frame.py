@@ -19,11 +19,15 @@ NUMPY = {torch.uint8: np.uint8, torch.uint16: np.uint16, torch.float16: np.float
 def check_format(format: Format, what: str) -> Format:
     """``format`` itself when its samples can be read and written; ``what`` names its clip in the error."""
     bits = format.bits_per_sample
+    if format.sample_type not in (0, 1):
+        raise ClipError(f"{what} must have integer or float samples, got sample type {format.sample_type}")
     if format.color_family not in FAMILIES:
         raise ClipError(f"{what} must be GRAY, RGB or YUV, got color family {format.color_family}")
     if not (bits in (16, 32) if format.sample_type else 8 <= bits <= 16):
         kind = "float" if format.sample_type else "integer"
         raise ClipError(f"{what} must be 8 to 16 bit integer, half or float, got {bits} bit {kind}")
+    if format.color_family != YUV and (format.subsampling_w or format.subsampling_h):
+        raise ClipError(f"{what} must not be subsampled unless it is YUV")
     if max(format.subsampling_w, format.subsampling_h) > 2:
         raise ClipError(
             f"{what} must be subsampled by 1, 2 or 4, got {1 << format.subsampling_w}x{1 << format.subsampling_h}"
