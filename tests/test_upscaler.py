@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 import torch
 
 from scripts.cel import Painter
-from vsapisr import upscale_image
+from vsapisr import load_model, upscale_image
 from vsapisr.colour import RGB, Colour, Format
 from vsapisr.config import UpscaleConfig
-from vsapisr.engine import Worker
+from vsapisr.engine import Worker, choose_device
 from vsapisr.errors import ArgumentError, DeviceError
 from vsapisr.networks import forms
 from vsapisr.upscaler import Upscaler
@@ -90,6 +91,21 @@ def test_less_memory_means_smaller_batches_then_smaller_tiles(network, image, up
     assert words[-1] == f"out of memory on cpu: going on with tiles of {one.tile[0]}x{one.tile[1]}"
 
 
+def test_a_batch_that_did_not_fit_is_halved_once_for_all_its_frames(network, image, upscaler):
+    one = upscaler(batch=4)
+    network.gate, network.limit = threading.Event(), 2 * image[..., 0].size
+    with ThreadPoolExecutor(9) as pool:
+        results = [pool.submit(enlarge, one, image) for _ in range(9)]
+        end = time.monotonic() + 20
+        while len(one.engine.worker.jobs) < 8 and time.monotonic() < end:  # the ninth waits in the network
+            time.sleep(0.001)
+        network.gate.set()
+        for result in results:
+            assert np.array_equal(result.result(), image.repeat(4, 0).repeat(4, 1))
+    assert max(shape[0] for shape in network.shapes) == 4, "no batch was too large"
+    assert one.engine.batch == 2 and one.tile == (image.shape[1], image.shape[0])
+
+
 def test_no_memory_at_all_is_an_error(network, image, upscaler):
     network.limit = 10
     with pytest.raises(DeviceError, match=r"out of memory on cpu with tiles of \d+x\d+: CUDA out of memory"):
@@ -142,6 +158,13 @@ def test_devices_that_do_not_exist(device, message):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_the_first_device_is_one_however_it_is_called(monkeypatch):
+    """Filters on it share weights and a worker by that."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert {choose_device(name) for name in ("auto", "cuda", "cuda:0")} == {torch.device("cuda", 0)}
+
+
 def test_cuda_without_cuda():
     with pytest.raises(DeviceError, match=r"device 'cuda' was asked for, but torch \S+ finds no CUDA device"):
         upscale_image(np.zeros((8, 8, 3), np.uint8), device="cuda")
@@ -165,6 +188,17 @@ def test_images_of_any_type(network, image, kind):
 def test_what_is_no_image(bad, message):
     with pytest.raises(ArgumentError, match=message):
         upscale_image(bad)
+
+
+def test_a_loaded_model_is_the_callers_own(image):
+    before = upscale_image(image, device="cpu", model="fidelity")
+    kept = Upscaler(UpscaleConfig(device="cpu", model="fidelity"), 8, 8, RGB24, RGB24)
+    mine = load_model("fidelity")
+    with torch.no_grad():
+        for value in (*mine.parameters(), *mine.buffers()):
+            value.zero_()
+    assert np.array_equal(upscale_image(image, device="cpu", model="fidelity"), before)
+    kept.close()
 
 
 def test_tiles_of_the_shipped_network_show_no_seam():

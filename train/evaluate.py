@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vsapisr import __version__, load_model, upscale_image
+from vsapisr import __version__, upscale_image
+from vsapisr.config import UpscaleConfig
 from vsapisr.engine import SCALE
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.picture import busiest
+from vsapisr.upscaler import ready
 from vsapisr.writing import write_atomically
 
 from .evaluate_config import EvaluateConfig
@@ -90,7 +92,7 @@ def methods(config: EvaluateConfig) -> tuple[dict[str, Enlarge], list[torch.nn.M
     stems = [Path(model).stem for model in config.models]
     networks = []
     for model, stem in zip(config.models, stems):
-        networks.append(load_model(model, config.device, config.precision))
+        networks.append(ready(UpscaleConfig(model=model, device=config.device, precision=config.precision))[-1])
         name = model if stems.count(stem) > 1 or stem in made or stem == ORIGINAL else stem
         made[name] = network_method(model, config)
     return made, networks

@@ -18,7 +18,7 @@ FORMATS = {"uint8": Format(RGB, 0, 8), "uint16": Format(RGB, 0, 16), "float16": 
 
 
 def load_model(model: str = "default", device: str = "cpu", precision: str = "fp32") -> nn.Module:
-    """The network, ready to run: (B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped.
+    """The network, ready to run: (B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped. Each call gives a new one.
 
     Args:
         model: name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file.
@@ -31,7 +31,7 @@ def load_model(model: str = "default", device: str = "cpu", precision: str = "fp
     """
     config = UpscaleConfig(model=model, device=device, precision=precision)
     where = choose_device(config.device)
-    return forms.load_form(config.model, where, choose_precision(config.precision, where))
+    return forms.own_form(config.model, where, choose_precision(config.precision, where))
 
 
 def upscale_image(image: np.ndarray, **arguments: Any) -> np.ndarray:

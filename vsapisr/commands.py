@@ -64,9 +64,9 @@ def console() -> Console:
 
 def ready(config: UpscaleConfig) -> Any:
     """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
-    from .api import load_model
+    from .upscaler import ready
 
-    return load_model(config.model, config.device, config.precision)
+    return ready(config)[-1]
 
 
 @app.command()

@@ -41,7 +41,7 @@ def choose_device(name: str) -> torch.device:
         DeviceError: not one of these, or not on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
         raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")

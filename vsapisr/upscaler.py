@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from . import tiles
@@ -27,6 +28,17 @@ SHARE = 4  # a tile's activations may take this part of the free memory
 CPU_PIXELS = 640 * 360  # more at once gains nothing on a CPU and makes progress jerky
 
 
+def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Module]:
+    """Device, precision and network of every upscaler with this configuration; loaded as long as somebody keeps it.
+
+    Raises:
+        WeightsError, DeviceError: the weights or the device cannot be used.
+    """
+    device = choose_device(config.device)
+    dtype = choose_precision(config.precision, device)
+    return device, dtype, forms.load_form(config.model, device, dtype)
+
+
 class Upscaler:
     """Everything about frames of one size and format, whoever asks for them.
 
@@ -37,9 +49,7 @@ class Upscaler:
     def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format):
         self.config, self.source, self.target = config, source, target
         self.width, self.height = width, height
-        self.device = choose_device(config.device)
-        self.dtype = choose_precision(config.precision, self.device)
-        network = forms.load_form(config.model, self.device, self.dtype)
+        self.device, self.dtype, network = ready(config)
         self.engine = Engine(network, self.device, self.dtype, config.batch, config.num_streams)
         self.lock = threading.Lock()
         self.tile = self.first_tile()
@@ -63,11 +73,11 @@ class Upscaler:
     def in_memory[T](self, work: Callable[[tuple[Tile, ...]], T]) -> T:
         """``work`` with the plan of tiles, again with less when memory ran out."""
         while True:
-            plan = self.plan
+            plan, batch = self.plan, self.engine.batch
             try:
                 return work(plan)
             except OutOfMemory as error:
-                self.take_less(plan, error)
+                self.take_less(plan, batch, error)
 
     def job(self, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Job:
         return Job(self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile)
@@ -91,11 +101,11 @@ class Upscaler:
         while pending:
             collect()
 
-    def take_less(self, plan: tuple[Tile, ...], error: OutOfMemory) -> None:
-        """After running out of memory: smaller batches first, then smaller tiles, then give up."""
+    def take_less(self, plan: tuple[Tile, ...], batch: int, error: OutOfMemory) -> None:
+        """After running out of memory with these: smaller batches first, then smaller tiles, then give up."""
         with self.lock:
-            if self.plan is not plan:
-                return  # another frame has already seen to it
+            if self.plan is not plan or self.engine.batch != batch:
+                return  # another frame, which had a tile in the same batch, has already seen to it
             if self.engine.batch > 1:
                 self.engine.batch = max(self.engine.batch // 2, 1)
                 log.warning("out of memory on %s: going on with batches of %d", self.device, self.engine.batch)
