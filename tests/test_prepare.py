@@ -8,7 +8,8 @@ from PIL import Image
 
 from train.config import build
 from train.curation.config import PrepareConfig
-from train.curation.rescale import prepare, to_production
+from train.curation.rescale import prepare, read_picture, to_production
+from train.images import read_image
 from vsapisr.errors import ClipError
 
 from .clips import drawing
@@ -86,6 +87,20 @@ def test_prepare_survives_pictures_of_every_kind(tmp_path):
     assert np.abs(made["sixteen"][20, 28, 0].astype(int) - deep[40:42, 56:58].mean() / 257) <= 1
     with pytest.raises(ClipError, match="no pictures in"):
         prepare(build(PrepareConfig, {"source": str(tmp_path / "none"), "out": str(out)}))
+
+
+def test_exif_orientation_is_applied_as_in_training(tmp_path):
+    (tmp_path / "s").mkdir()
+    exif = Image.Exif()
+    for way in range(1, 9):
+        exif[0x0112] = way
+        Image.fromarray(drawing(way, 64, 48)).save(tmp_path / "s" / f"{way}.jpg", exif=exif)
+    sizes = {"height": 48, "minimum_side": 8, "pseudo_gt": False, "validation": 0.0}
+    config = build(PrepareConfig, {"source": str(tmp_path / "s"), "out": str(tmp_path / "o"), **sizes})
+    for way in range(1, 9):
+        assert np.array_equal(read_picture(tmp_path / "s" / f"{way}.jpg"), read_image(tmp_path / "s" / f"{way}.jpg"))
+    assert prepare(config).written == 8
+    assert Image.open(tmp_path / "o" / "gt" / "6.png").size == (32, 48), "the height is that of the picture as it is seen"
 
 
 def test_reduction_is_antialiased():

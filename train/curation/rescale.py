@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import ClipError
+from vsapisr.images import orientation, upright
 from vsapisr.writing import LEFTOVERS, write_atomically
 
 from ..progress import Progress
@@ -48,26 +49,31 @@ class Report:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from any mode: grey, palette and CMYK are converted, 16 bits rounded to 8.
+    """(H, W, 3) uint8 RGB from any mode, turned as EXIF says: grey, palette and CMYK are converted, 16 bits rounded to 8.
 
     Raises:
         Rejected: not a picture, truncated, too large for Pillow's limit, or with transparent parts.
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16-bit grey
-                grey = np.asarray(image).astype(np.float64) / 257
-                return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-            if image.has_transparency_data:
-                rgba = np.asarray(image.convert("RGBA"))
-                if rgba[..., 3].min() < 255:
-                    raise Rejected("has transparent parts; put it on a background first")
-                return np.ascontiguousarray(rgba[..., :3])
-            return np.asarray(image.convert("RGB"))
+            return np.ascontiguousarray(upright(rgb(image), orientation(image)))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, Rejected):
             raise
         raise Rejected(f"cannot be read: {error}") from None
+
+
+def rgb(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of what Pillow has opened, as it lies in the file."""
+    if image.mode.startswith("I"):  # 16-bit grey
+        grey = np.asarray(image).astype(np.float64) / 257
+        return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"))
+        if rgba[..., 3].min() < 255:
+            raise Rejected("has transparent parts; put it on a background first")
+        return rgba[..., :3]
+    return np.asarray(image.convert("RGB"))
 
 
 def to_production(image: np.ndarray, full_height: int, height: int, multiple: int, minimum_side: int) -> np.ndarray:
@@ -208,7 +214,7 @@ def prepare(config: PrepareConfig) -> Report:
     # whatever changes a pixel; curate's crops are in the source pictures themselves
     settings = repr(
         (
-            1,
+            2,  # of the way pictures are read and made
             config.height,
             config.multiple,
             config.minimum_side,
