@@ -15,7 +15,7 @@ import numpy as np
 
 from train.curation.measure import luma
 from train.curation.scoring import Compress, make_scorer
-from train.dataset import read_rgb
+from train.images import read_image
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def main() -> None:
     columns: dict[str, list[float]] = {}
     rng = np.random.default_rng(0)
     for path in files:
-        image = read_rgb(path)
+        image = read_image(path)
         grey = luma(image)
         grain = np.clip(image + rng.normal(0, 3, image.shape[:2])[..., None], 0, 255).astype(np.uint8)
         row = {
