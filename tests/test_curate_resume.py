@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,15 @@ def test_moved_replaced_and_copied_videos(videos, tmp_path):
     report = curate(configured(folder, out))
     assert report.scanned == 1 and len(list(out.glob("*.png"))) == report.selected == 2
     assert len(table(out, "SELECT * FROM frames")) == 5
+
+
+def test_a_raised_height_refuses_what_was_taken_before(videos, tmp_path):
+    config = configured(videos / "a.mkv", tmp_path)
+    assert curate(config).written == 2
+    report = curate(replace(config, height=181))
+    assert list(report.refused.values()) == ["too small: 320x180 as shown, 181 lines are needed"]
+    assert (report.selected, report.removed) == (0, 2) and not list(tmp_path.glob("*.png"))
+    assert curate(config).written == 2, "and lowered again it is as before"
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -65,7 +65,7 @@ def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: R
         for path in paths:
             mark = fingerprint(path)
             row = manifest.one("SELECT * FROM videos WHERE path = ?", keys[path])
-            if is_scanned(row, mark, scorer.name, config.selection.stride, manifest):
+            if is_scanned(row, mark, scorer.name, config, manifest):
                 progress.skip(sizes[path])
                 continue
             before = progress.done

@@ -113,12 +113,12 @@ def look(
     return video, rows, scores
 
 
-def is_scanned(row: sqlite3.Row | None, mark: str, scorer: str, stride: int, manifest: Manifest) -> bool:
-    """Whether the video ``row`` still has the content ``mark`` and all scores wanted."""
-    if row is None or row["fingerprint"] != mark or row["status"] != "scanned":
+def is_scanned(row: sqlite3.Row | None, mark: str, scorer: str, config: CurateConfig, manifest: Manifest) -> bool:
+    """Whether the video ``row`` still has the content ``mark``, lines enough for ``config`` and all scores wanted."""
+    if row is None or row["fingerprint"] != mark or row["status"] != "scanned" or row["height"] < config.height:
         return False
     seen = manifest.one("SELECT stride FROM scans WHERE video = ? AND scorer = ?", row["id"], scorer)
-    return seen is not None and stride % seen["stride"] == 0
+    return seen is not None and config.selection.stride % seen["stride"] == 0
 
 
 def scan(
@@ -138,7 +138,7 @@ def scan(
         progress: called with the share of the video that was read.
     """
     row = manifest.one("SELECT * FROM videos WHERE path = ?", key)
-    if is_scanned(row, mark, scorer.name, config.selection.stride, manifest):
+    if is_scanned(row, mark, scorer.name, config, manifest):
         return None
     twin = manifest.one("SELECT * FROM videos WHERE fingerprint = ? AND path != ? AND status = 'scanned'", mark, key)
     if twin is not None and not Path(twin["path"]).exists():  # moved or renamed
