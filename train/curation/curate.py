@@ -96,7 +96,8 @@ def read_strikes(path: Path, manifest: Manifest, report: Report) -> set[str]:
     """Frames that a person struck out; the file is made where there is none."""
     if not path.exists():
         write_atomically(path, STRIKE_HEADER.encode())
-    names = strike_lines(path.read_text(encoding="utf-8-sig"))
+    # names are ASCII: other bytes are in a comment, or in a name that will be reported as unknown
+    names = strike_lines(path.read_text(encoding="utf-8-sig", errors="backslashreplace"))
     known = [
         frame_name(r["fingerprint"], r["packet"])
         for r in manifest.rows("SELECT v.fingerprint, f.packet FROM frames f JOIN videos v ON v.id = f.video")
