@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -122,6 +123,24 @@ def test_moved_replaced_and_copied_videos(videos, tmp_path):
     report = curate(configured(folder, out))
     assert report.scanned == 1 and len(list(out.glob("*.png"))) == report.selected == 2
     assert len(table(out, "SELECT * FROM frames")) == 5
+
+
+def test_files_that_cannot_be_read_or_named_are_refused_and_the_others_go_on(videos, tmp_path):
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    folder.mkdir()
+    names = ["gone.mkv", os.fsdecode(b"v\x83e.mkv"), "w.mkv"]
+    for name, source in zip(names, ("a.mkv", "b.mkv", "season 2/c.webm")):
+        (folder / name).write_bytes((videos / source).read_bytes())
+    reasons = {str(folder / "v\\x83e.mkv"): "its name is not UTF-8; rename it"}
+    report = curate(configured(folder, out))
+    assert (report.videos, report.scanned, report.written, report.refused) == (3, 2, 4, reasons)
+    assert str(report).encode()
+    (folder / "gone.mkv").unlink()
+    (folder / "gone.mkv").symlink_to("x" * 300)
+    reasons = {str(folder / "gone.mkv"): "cannot be read: File name too long", **reasons}
+    report = curate(configured(folder, out))
+    assert (report.scanned, report.removed, report.refused) == (0, 0, reasons), "and what was taken from it stays"
+    assert len(list(out.glob("*.png"))) == 4
 
 
 def test_a_raised_height_refuses_what_was_taken_before(videos, tmp_path):

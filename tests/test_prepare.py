@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,13 +73,18 @@ def test_prepare_survives_pictures_of_every_kind(tmp_path):
     Image.fromarray(image[:1, :1]).save(source / "one.png")
     (source / "cut.png").write_bytes((source / "rgb.png").read_bytes()[:900])
     (source / "text.webp").write_text("hello")
+    (source / "folder.png").mkdir()
+    (source / os.fsdecode(b"v\x83e.png")).write_bytes((source / "rgb.png").read_bytes())
     report = prepare(
         build(
             PrepareConfig,
             {"source": str(source), "out": str(out), "validation": 0.0, "height": 40, "minimum_side": 16, "pseudo_gt": False},
         )
     )
-    assert report.rejected.keys() == {"transparent.png", "one.png", "cut.png", "text.webp"}
+    assert report.rejected.keys() == {"transparent.png", "one.png", "cut.png", "text.webp", "folder.png", r"v\x83e.png"}
+    assert report.pictures == 12 and str(report).encode()
+    assert report.rejected["folder.png"] == "cannot be read: Is a directory"
+    assert report.rejected[r"v\x83e.png"] == "its name is not UTF-8; rename it"
     assert "transparent parts" in report.rejected["transparent.png"] and "cannot be read" in report.rejected["cut.png"]
     assert "a frame of 1 lines" in report.rejected["one.png"]
     made = {p.stem: np.asarray(Image.open(p)) for p in (out / "gt").iterdir()}

@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vsapisr.errors import ClipError
 from vsapisr.writing import LEFTOVERS, write_atomically
 
 from ..progress import Progress
 from .config import CurateConfig
 from .keyframes import Unsuitable, fetch, list_videos
-from .manifest import Manifest, fingerprint
+from .manifest import Manifest, identify, shown
 from .measure import Bars
 from .scan import THUMBNAIL, candidates, frame_name, is_scanned, safe_stem, scan
 from .scoring import Scorer, make_scorer
@@ -59,11 +60,18 @@ def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: R
     """Every video into the manifest; the rows of those that are there and usable, in the order of their paths."""
     paths = list_videos(config.videos)
     report.videos = len(paths)
-    sizes = {path: path.stat().st_size / 2**20 for path in paths}
+    sizes = {path: megabytes(path) for path in paths}
     keys = {path: str(path.resolve()) for path in paths}
+    known = []
     with Progress("curate", sum(sizes.values()), "MB") as progress:
         for path in paths:
-            mark = fingerprint(path)
+            try:
+                mark = identify(path, keys[path])
+            except ClipError as error:  # what earlier runs took from it stays, as if it were not among these
+                report.refused[shown(path)] = str(error)
+                progress.skip(sizes[path])
+                continue
+            known.append(path)
             row = manifest.one("SELECT * FROM videos WHERE path = ?", keys[path])
             if is_scanned(row, mark, scorer.name, config, manifest):
                 progress.skip(sizes[path])
@@ -83,13 +91,21 @@ def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: R
             if reason:
                 report.refused[str(path)] = reason
     rows = []
-    for path in paths:
+    for path in known:
         row = manifest.one("SELECT * FROM videos WHERE path = ? AND status = 'scanned'", keys[path])
         if row is not None:
             rows.append(row)
             if row["notes"]:
                 report.notes[str(path)] = row["notes"]
     return rows
+
+
+def megabytes(path: Path) -> float:
+    """0 of what cannot be asked."""
+    try:
+        return path.stat().st_size / 2**20
+    except OSError:
+        return 0.0
 
 
 def read_strikes(path: Path, manifest: Manifest, report: Report) -> set[str]:

@@ -104,10 +104,17 @@ def list_videos(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if folder.is_file():
         return [folder]
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and may_be_file(p))
     if not found:
         raise ClipError(f"no videos below {str(folder)!r}; looked for {' '.join(sorted(SUFFIXES))}")
     return found
+
+
+def may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # whoever reads it says what is wrong
 
 
 @contextmanager

@@ -6,13 +6,14 @@ A video's I-frames and scores enter in one transaction, so a killed run has whol
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vsapisr.errors import ArgumentError
+from vsapisr.errors import ArgumentError, ClipError
 
 VERSION = 1
 SCHEMA = """
@@ -83,6 +84,25 @@ def fingerprint(path: Path, edge: int = 1 << 20) -> str:
             file.seek(max(edge, size - edge))
             digest.update(file.read(edge))
     return digest.hexdigest()[:32]
+
+
+def identify(path: Path, name: str) -> str:
+    """:func:`fingerprint` of a file that the manifest will know by ``name``.
+
+    Raises:
+        ClipError: it cannot be read, or SQLite cannot hold its name.
+    """
+    if name != shown(name):
+        raise ClipError("its name is not UTF-8; rename it")
+    try:
+        return fingerprint(path)
+    except OSError as error:
+        raise ClipError(f"cannot be read: {error.strerror or error}") from None
+
+
+def shown(name: str | Path) -> str:
+    """A file's name for people: bytes that are not UTF-8, which no terminal prints, as \\x83."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class Manifest:

@@ -19,7 +19,7 @@ from vsapisr.writing import LEFTOVERS, write_atomically
 
 from ..progress import Progress
 from .config import PrepareConfig
-from .manifest import Manifest, fingerprint
+from .manifest import Manifest, identify, shown
 
 FOLDERS = ("gt", "pseudo_gt", "val")
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
@@ -149,18 +149,24 @@ def work(job: Job, config: PrepareConfig) -> tuple[int, int]:
     return gt.shape[1], gt.shape[0]
 
 
-def jobs(config: PrepareConfig, manifest: Manifest) -> Iterator[Job]:
-    """One per picture of the source folder, in the order of names."""
+def jobs(config: PrepareConfig, manifest: Manifest, report: Report) -> Iterator[Job]:
+    """One per picture of the source folder, in the order of names; ``report`` is told of what is none."""
     source = Path(config.source)
     files = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES) if source.is_dir() else []
     if not files:
         raise ClipError(f"source: no pictures in {config.source!r}; looked for {' '.join(sorted(SUFFIXES))}")
     used: set[str] = set()
+    report.pictures = len(files)
     for path in files:
         target = path.stem + ".png" if path.stem not in used else path.name + ".png"
         used.add(path.stem)
+        try:
+            mark = identify(path, path.name)
+        except ClipError as error:
+            report.rejected[shown(path.name)] = str(error)
+            continue
         row = manifest.one("SELECT full_height FROM files WHERE name = ?", path.name)
-        yield Job(source=path, target=target, mark=fingerprint(path), full_height=row and row["full_height"])
+        yield Job(source=path, target=target, mark=mark, full_height=row and row["full_height"])
 
 
 def is_done(job: Job, row: dict | None, settings: str, config: PrepareConfig) -> bool:
@@ -234,14 +240,13 @@ def prepare(config: PrepareConfig) -> Report:
 
     with Manifest(home / "manifest.sqlite") as manifest:
         todo, kept = [], set()
-        for job in jobs(config, manifest):
+        for job in jobs(config, manifest, report):
             kept.add(job.target)
             row = manifest.one("SELECT * FROM prepared WHERE target = ? AND name = ?", where, job.target)
             if is_done(job, row, f"{settings} {job.full_height}", config):
                 report.known += 1
             else:
                 todo.append(job)
-        report.pictures = len(kept)
         with (
             Progress("prepare", len(todo), "pictures") as progress,
             ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool,
