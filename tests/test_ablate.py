@@ -15,7 +15,10 @@ from train.__main__ import main
 from train.ablate import ablate, plan
 from train.ablate_config import AblateConfig
 from train.arms import ARMS, TABLES, WHOLE, chosen
-from train.config import build
+from train.config import build, load
+from train.curation.config import CurateConfig, PrepareConfig
+from train.curation.curate import curate
+from train.curation.rescale import prepare
 from train.loop import Interrupted
 from vsapisr.errors import ArgumentError, VsapisrError
 
@@ -182,6 +185,31 @@ def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path
     module.train_arm(one)
     assert len(list(Path(one.stage2.data.folder).glob("*.png"))) == 2
     assert (one.folder / "dataset-random.safetensors").exists()
+
+
+def test_no_arm_is_trained_on_what_it_is_measured_on(settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation and evaluation have pictures of the videos that the arms choose theirs from, held out by prepare."""
+    monkeypatch.setattr(module, "fit", lambda config: None)
+    monkeypatch.setattr(module, "export", lambda *_, **__: None)
+    write_clip(tmp_path / "a.mkv", [drawing(n, 160, 144, shapes=10) for n in range(8)], intra=range(8))
+    (tmp_path / "curate.toml").write_text(f"videos = '{tmp_path / 'a.mkv'}'\nout = '{tmp_path / 'c'}'\nheight = 144\n"
+                                          "[selection]\ntopk = 8\nminimum_side = 96\n")
+    text = f"source = '{tmp_path / 'c'}'\nout = '{tmp_path / 'p'}'\nheight = 144\nminimum_side = 96\nvalidation = 0.5\n"
+    (tmp_path / "prepare.toml").write_text(text)
+    files = {name: str(tmp_path / f"{name}.toml") for name in ("curate", "prepare")}
+    curate(load(CurateConfig, files["curate"]))
+    prepare(load(PrepareConfig, files["prepare"]))
+    held = sorted((tmp_path / "p" / "val").iterdir())
+    (tmp_path / "valid").mkdir()
+    held[0].rename(tmp_path / "valid" / "renamed.png")
+    assert 2 <= len(held) <= 6
+    with open(settings["stage2"], "a") as file:
+        file.write(f"[validation]\nfolder = '{tmp_path / 'valid'}'\n")
+    settings["evaluate"]["gt"] = str(tmp_path / "p" / "val")
+    for one in plan(make(settings, tables=["dataset"], arms=[WHOLE, "dataset-random"], **files)):
+        module.train_arm(one)
+        trained = {path.name for path in Path(one.stage1.data.folder).iterdir()}
+        assert trained == {path.name for path in (tmp_path / "p" / "gt").iterdir()}, "the videos' other pictures"
 
 
 def test_what_cannot_be_run_is_said_before_anything_is(settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -12,9 +12,9 @@ from train.config import build
 from train.curation.config import PrepareConfig
 from train.curation.rescale import prepare, read_picture, to_production
 from train.images import read_image
-from vsapisr.errors import ClipError
+from vsapisr.errors import ClipError, VsapisrError
 
-from .clips import drawing
+from .clips import drawing, write_clip
 from .curation import curated, table, videos
 
 
@@ -152,3 +152,26 @@ def test_a_share_is_held_out_and_never_trained_on(tmp_path):
         Image.fromarray(drawing(n % 3, 64, 64)).save(source / f"{n}.png")
     prepare(build(PrepareConfig, values | {"validation": 0.2}))
     assert some["val"] <= {path.name for path in (out / "val").iterdir()}, "new pictures move no old one"
+
+
+def test_what_is_measured_on_is_known_again_and_not_trained_on(tmp_path):
+    """As a picture of another size and kind, or as a frame of a video; a damaged one there is no obstacle."""
+    source, out, apart = (tmp_path / name for name in ("s", "o", "apart"))
+    source.mkdir()
+    apart.mkdir()
+    for n in range(5):
+        Image.fromarray(drawing(n, 160, 96)).save(source / f"{n}.png")
+    values = {"source": str(source), "out": str(out), "height": 96, "minimum_side": 32, "validation": 0.0}
+    assert prepare(build(PrepareConfig, values)).written == 5
+    Image.fromarray(drawing(1, 160, 96)).resize((200, 120)).save(apart / "other name.jpg")
+    (apart / "cut.png").write_bytes((source / "2.png").read_bytes()[:200])
+    clip = write_clip(tmp_path / "clip.mkv", [drawing(n, 160, 96) for n in (7, 3)])
+    measured = values | {"apart": [str(apart), str(clip)]}
+    report = prepare(build(PrepareConfig, measured))
+    assert report.rejected == dict.fromkeys(("1.png", "3.png"), "shows what will be measured on (apart)")
+    for folder in ("gt", "pseudo_gt"):
+        assert {path.name for path in (out / folder).iterdir()} == {"0.png", "2.png", "4.png"}, "earlier ones go too"
+    assert prepare(build(PrepareConfig, measured)).known == 3
+    assert prepare(build(PrepareConfig, measured | {"validation": 0.999})).rejected == {}, "what is held out need not be apart"
+    with pytest.raises(VsapisrError, match="nowhere"):
+        prepare(build(PrepareConfig, values | {"apart": [str(tmp_path / "nowhere")]}))

@@ -93,16 +93,19 @@ def plan(config: AblateConfig) -> list[Plan]:
     for arm in chosen(config.tables, config.arms):
         curation = None
         data = dict(arm.data)
+        pictures = out / "pictures" / (arm.name if arm.curate else WHOLE)
         if config.curate:
-            pictures = out / "pictures" / (arm.name if arm.curate else WHOLE)
-            curation = (load(CurateConfig, config.curate, {**arm.curate, "out": str(pictures / "curated")}),
-                        load(PrepareConfig, config.prepare,  # none held out: arms are measured on ``gt``
-                             {"source": str(pictures / "curated"), "out": str(pictures), "validation": 0.0}))
             data |= {"data.folder": str(pictures / "gt"), "data.pseudo_gt": ""}
         first = out / "stage1" / (arm.name if arm.data or arm.curate else WHOLE)
         folder = out / "arms" / arm.name
         stage1 = load(FitConfig, config.stage1, {**data, "out": str(first)})
         stage2 = load(FitConfig, config.stage2, {**data, **arm.loss, "out": str(folder), "init": str(first / LAST)})
+        if config.curate:
+            chosen_from = load(CurateConfig, config.curate, {**arm.curate, "out": str(pictures / "curated")})
+            made = load(PrepareConfig, config.prepare,
+                        {"source": chosen_from.out, "out": str(pictures), "validation": 0.0})  # measured on is ``apart``
+            apart = dict.fromkeys((*made.apart, *measured_on(config, stage1, stage2)))
+            curation = (chosen_from, replace(made, apart=tuple(apart)))
         judged = replace(config.evaluate, models=(str(folder / f"{arm.name}.safetensors"),), out=str(folder / "evaluation"),
                          baselines=config.evaluate.baselines if arm.whole else ())
         settings = repr([decisive(one) for one in (stage1, stage2, *(curation or ()), judged)])
@@ -110,6 +113,11 @@ def plan(config: AblateConfig) -> list[Plan]:
     check_stages(plans)
     check_switches(plans)
     return plans
+
+
+def measured_on(config: AblateConfig, *stages: FitConfig) -> list[str]:
+    """Where the pictures lie that no arm may be trained on: those it is evaluated and those it is validated on."""
+    return [config.evaluate.gt or config.evaluate.source, *(one.validation.folder for one in stages if one.validation)]
 
 
 def decisive(config: Any) -> Any:

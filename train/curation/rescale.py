@@ -17,7 +17,9 @@ from vsapisr.errors import ClipError
 from vsapisr.images import orientation, upright
 from vsapisr.writing import LEFTOVERS, write_atomically
 
+from ..cache import key_of
 from ..progress import Progress
+from .apart import hashes, is_among
 from .config import PrepareConfig
 from .manifest import Manifest, identify, shown
 
@@ -130,8 +132,8 @@ class Job:
     """None: the picture's own."""
 
 
-def work(job: Job, config: PrepareConfig) -> tuple[int, int]:
-    """Make one picture and its pseudo-GT; returns (width, height).
+def work(job: Job, config: PrepareConfig, measured: np.ndarray) -> tuple[int, int]:
+    """Make one picture and its pseudo-GT, unless it is one of those ``measured`` on (hashes); returns (width, height).
 
     Raises:
         Rejected: with the reason.
@@ -139,6 +141,8 @@ def work(job: Job, config: PrepareConfig) -> tuple[int, int]:
     image = read_picture(job.source)
     gt = to_production(image, job.full_height or image.shape[0], config.height, config.multiple, config.minimum_side)
     out, wanted = Path(config.out), folders(job.target, config)
+    if "gt" in wanted and is_among(gt, measured):
+        raise Rejected("shows what will be measured on (apart)")
     if "pseudo_gt" in wanted:
         from ..lines import enhance
 
@@ -211,13 +215,13 @@ def prepare(config: PrepareConfig) -> Report:
     ``source/manifest.sqlite``, or of ``out/manifest.sqlite`` where the source has none.
 
     Raises:
-        ClipError: no pictures. A bad picture is no error: see ``Report.rejected``.
+        VsapisrError: no pictures, or none in ``apart``. A bad picture is no error: see ``Report.rejected``.
     """
     out, source, report = Path(config.out), Path(config.source), Report()
     for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
-    where = str(out.resolve())
-    # whatever changes a pixel; curate's crops are in the source pictures themselves
+    where, measured = str(out.resolve()), hashes(config.apart)
+    # whatever changes a pixel or leaves one out; curate's crops are in the source pictures themselves
     settings = repr(
         (
             2,  # of the way pictures are read and made
@@ -228,13 +232,14 @@ def prepare(config: PrepareConfig) -> Report:
             config.gamma,
             config.base,
             config.seed,
+            *([key_of(measured.tolist())] if len(measured) else []),
         )
     )
     home = source if (source / "manifest.sqlite").exists() else out
 
     def attempt(job: Job) -> tuple[int, int] | Rejected:
         try:
-            return work(job, config)
+            return work(job, config, measured)
         except Rejected as error:
             return error
 
