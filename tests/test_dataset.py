@@ -6,6 +6,7 @@ import itertools
 import logging
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -361,6 +362,31 @@ def test_damaged_cache_entries_are_made_again(tmp_path):
     assert cache.get(key) is None
     cache.put(key, coordinates(16, 16))
     assert np.array_equal(cache.get(key), coordinates(16, 16))
+
+
+@pytest.mark.parametrize("trouble", ["full disk", "no folder", "no file"])
+def test_a_cache_that_cannot_be_used_changes_no_sample(folder, caplog, small_files, trouble):
+    plain, place = config(folder, variants=2), folder / "cache"
+    expected = take(Batches(plain), 9)
+    if trouble == "no folder":
+        place.write_bytes(b"")
+    else:
+        DiskCache(place, 10**6)
+    if trouble == "no file":  # a folder lies where each entry should be
+        take(Batches(replace(plain, cache=str(place))), 9)
+        for entry in list(place.rglob("*.png")):
+            entry.unlink()
+            entry.mkdir()
+    if trouble == "full disk":
+        small_files(1000)
+    batches = Batches(replace(plain, cache=str(place)))
+    got = take(batches, 9)
+    small_files(10**8)
+    assert same(got, expected) and not batches.refused
+    reason = {"full disk": "File too large", "no folder": "File exists", "no file": "Is a directory"}[trouble]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the cache {place} cannot be used ({reason}); the run goes on without"]
+    assert not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(("values", "word"), [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import signal
 from pathlib import Path
 
@@ -131,16 +130,6 @@ def test_random_states_go_on():
 
 
 # A full disk
-
-@pytest.fixture
-def small_files():
-    """Files of this process cannot grow beyond a size, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, small_files):
     path = tmp_path / "last.pth"
