@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import math
@@ -260,6 +261,29 @@ def test_exif_orientation_is_applied(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(coordinates(16, 32)).save(tmp_path / "turned.jpg", exif=exif)
     assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)
+
+
+@pytest.mark.parametrize(("good", "bad", "shape"), [
+    (b"\x01\x1a\0\x05", b"\x01\x1a\0\x02", (32, 16, 3)), (b"\x01\x12\0\x03", b"\x01\x12\0\x02", (16, 32, 3))])
+def test_malformed_exif_does_not_cost_the_picture(tmp_path, good, bad, shape):
+    """Tags of a wrong type: resolution, beside which the orientation holds, and the orientation itself."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.5
+    Image.fromarray(coordinates(16, 32)).save(tmp_path / "odd.jpg", exif=exif)
+    data = (tmp_path / "odd.jpg").read_bytes()
+    assert data.count(good) == 1
+    (tmp_path / "odd.jpg").write_bytes(data.replace(good, bad))
+    assert read_image(tmp_path / "odd.jpg").shape == shape
+
+
+def test_a_damaged_avif_under_another_name_is_refused(tmp_path):
+    """Pillow's decoder raises RuntimeError on it."""
+    data = io.BytesIO()
+    Image.fromarray(coordinates(64, 64)).save(data, "AVIF")
+    path = tmp_path / "a.png"
+    path.write_bytes(data.getvalue()[:-40] + bytes(40))
+    with pytest.raises(ImageError, match="a.png"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
