@@ -173,6 +173,40 @@ def test_a_disk_full_at_the_end_is_an_error(folder, tmp_path, small_files, monke
     assert checkpoint.load(tmp_path / "last.pth")["iteration"] == 4
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_best_weights_that_cannot_be_written_wait(folder, tmp_path, monkeypatch, ends):
+    """From iteration 2, the best one, a folder is in their place; before iteration 4 it goes, or not."""
+    from train.stages import Parts
+    from train.validation import Validation
+
+    apply, scores, place = Parts.apply, iter((5.0, 9.0, 7.0, 6.0)), tmp_path / "best.pth"
+
+    def applying(parts: Parts) -> None:
+        apply(parts)
+        if parts.ema.steps == 2:
+            place.unlink()
+            place.mkdir()
+        if parts.ema.steps == 4 and not ends:
+            place.rmdir()
+
+    monkeypatch.setattr(Parts, "apply", applying)
+    monkeypatch.setattr(Validation, "__call__", lambda *_: {"psnr_y": next(scores)})
+    values = config(settings(folder, tmp_path, iterations=4, save_every=1, keep=4,
+                             validation={"folder": str(folder), "images": 1, "size": 16, "every": 1}))
+    if ends:
+        with pytest.raises(checkpoint.CheckpointError, match="best.pth could not be written at the end"):
+            fit(values)
+    else:
+        fit(values)
+    saved = [checkpoint.load(tmp_path / f"iteration_0000000{number}.pth") for number in (1, 2, 3, 4)]
+    first, second = {"iteration": 1, "psnr_y": 5.0}, {"iteration": 2, "psnr_y": 9.0}
+    assert [one["best"] for one in saved] == [first, first, first, first if ends else second]  # what the file holds
+    if not ends:
+        best = checkpoint.load(place)
+        equal(best, {key: saved[1][key] for key in best} | {"best": second})
+        assert set(best) == set(checkpoint.LIGHT)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK damaged", None])
 def test_damaged_and_missing_checkpoints_are_named(tmp_path, content):
     path = tmp_path / "last.pth"
