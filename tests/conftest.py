@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,15 @@ def fixtures_dir() -> Path:
 def art_dir() -> Path:
     """Pictures and videos to train and judge on."""
     return outside_folder("VSAPISR_ART", "art")
+
+
+@pytest.fixture
+def small_files():
+    """Files of this process cannot grow beyond a size, as on a full disk."""
+    import resource  # not on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)

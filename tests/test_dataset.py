@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -261,6 +263,29 @@ def test_exif_orientation_is_applied(tmp_path):
     assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)
 
 
+@pytest.mark.parametrize(("good", "bad", "shape"), [
+    (b"\x01\x1a\0\x05", b"\x01\x1a\0\x02", (32, 16, 3)), (b"\x01\x12\0\x03", b"\x01\x12\0\x02", (16, 32, 3))])
+def test_malformed_exif_does_not_cost_the_picture(tmp_path, good, bad, shape):
+    """Tags of a wrong type: resolution, beside which the orientation holds, and the orientation itself."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.5
+    Image.fromarray(coordinates(16, 32)).save(tmp_path / "odd.jpg", exif=exif)
+    data = (tmp_path / "odd.jpg").read_bytes()
+    assert data.count(good) == 1
+    (tmp_path / "odd.jpg").write_bytes(data.replace(good, bad))
+    assert read_image(tmp_path / "odd.jpg").shape == shape
+
+
+def test_a_damaged_avif_under_another_name_is_refused(tmp_path):
+    """Pillow's decoder raises RuntimeError on it."""
+    data = io.BytesIO()
+    Image.fromarray(coordinates(64, 64)).save(data, "AVIF")
+    path = tmp_path / "a.png"
+    path.write_bytes(data.getvalue()[:-40] + bytes(40))
+    with pytest.raises(ImageError, match="a.png"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.6])
 def test_truncated_files_are_refused_by_name(tmp_path, suffix, share):
@@ -361,6 +386,31 @@ def test_damaged_cache_entries_are_made_again(tmp_path):
     assert cache.get(key) is None
     cache.put(key, coordinates(16, 16))
     assert np.array_equal(cache.get(key), coordinates(16, 16))
+
+
+@pytest.mark.parametrize("trouble", ["full disk", "no folder", "no file"])
+def test_a_cache_that_cannot_be_used_changes_no_sample(folder, caplog, small_files, trouble):
+    plain, place = config(folder, variants=2), folder / "cache"
+    expected = take(Batches(plain), 9)
+    if trouble == "no folder":
+        place.write_bytes(b"")
+    else:
+        DiskCache(place, 10**6)
+    if trouble == "no file":  # a folder lies where each entry should be
+        take(Batches(replace(plain, cache=str(place))), 9)
+        for entry in list(place.rglob("*.png")):
+            entry.unlink()
+            entry.mkdir()
+    if trouble == "full disk":
+        small_files(1000)
+    batches = Batches(replace(plain, cache=str(place)))
+    got = take(batches, 9)
+    small_files(10**8)
+    assert same(got, expected) and not batches.refused
+    reason = {"full disk": "File too large", "no folder": "File exists", "no file": "Is a directory"}[trouble]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the cache {place} cannot be used ({reason}); the run goes on without"]
+    assert not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(("values", "word"), [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import signal
 from pathlib import Path
 
@@ -132,16 +131,6 @@ def test_random_states_go_on():
 
 # A full disk
 
-@pytest.fixture
-def small_files():
-    """Files of this process cannot grow beyond a size, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, small_files):
     path = tmp_path / "last.pth"
     checkpoint.save(path, {"ema": {"a": torch.arange(1000)}})
@@ -182,6 +171,40 @@ def test_a_disk_full_at_the_end_is_an_error(folder, tmp_path, small_files, monke
     with pytest.raises(checkpoint.CheckpointError, match="last.pth"):
         fit(config(settings(folder, tmp_path)))
     assert checkpoint.load(tmp_path / "last.pth")["iteration"] == 4
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_best_weights_that_cannot_be_written_wait(folder, tmp_path, monkeypatch, ends):
+    """From iteration 2, the best one, a folder is in their place; before iteration 4 it goes, or not."""
+    from train.stages import Parts
+    from train.validation import Validation
+
+    apply, scores, place = Parts.apply, iter((5.0, 9.0, 7.0, 6.0)), tmp_path / "best.pth"
+
+    def applying(parts: Parts) -> None:
+        apply(parts)
+        if parts.ema.steps == 2:
+            place.unlink()
+            place.mkdir()
+        if parts.ema.steps == 4 and not ends:
+            place.rmdir()
+
+    monkeypatch.setattr(Parts, "apply", applying)
+    monkeypatch.setattr(Validation, "__call__", lambda *_: {"psnr_y": next(scores)})
+    values = config(settings(folder, tmp_path, iterations=4, save_every=1, keep=4,
+                             validation={"folder": str(folder), "images": 1, "size": 16, "every": 1}))
+    if ends:
+        with pytest.raises(checkpoint.CheckpointError, match="best.pth could not be written at the end"):
+            fit(values)
+    else:
+        fit(values)
+    saved = [checkpoint.load(tmp_path / f"iteration_0000000{number}.pth") for number in (1, 2, 3, 4)]
+    first, second = {"iteration": 1, "psnr_y": 5.0}, {"iteration": 2, "psnr_y": 9.0}
+    assert [one["best"] for one in saved] == [first, first, first, first if ends else second]  # what the file holds
+    if not ends:
+        best = checkpoint.load(place)
+        equal(best, {key: saved[1][key] for key in best} | {"best": second})
+        assert set(best) == set(checkpoint.LIGHT)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK damaged", None])

@@ -67,6 +67,16 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """``image``, turned as its EXIF orientation says."""
+    image.load()
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # noqa: BLE001 - malformed tags raise anything, mostly when they are written back, after the turn
+        pass
+    return image
+
+
 def read_image(path: str | Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a PNG, WebP or JPEG file.
 
@@ -84,13 +94,11 @@ def read_image(path: str | Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(f"{path}: {image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
-            image = ImageOps.exif_transpose(image)
+            image = _upright(image)
             return _on_white(np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB")))
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image that Pillow knows") from None
-    except FileNotFoundError:
+    except (FileNotFoundError, ImageError):
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, cv2.error, Image.DecompressionBombError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{path}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything
+        raise ImageError(f"{path}: {error or type(error).__name__}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import math
@@ -52,6 +53,8 @@ class Run:
         self.iteration = 0
         self.values: dict[str, float] = {}
         self.best: dict[str, float] = {}
+        self.waiting: dict[str, Any] = {}
+        """What best.pth is to hold and could not be written; ``best`` is that of the file."""
         self.history: list[dict[str, Any]] = []
         state.seed_all(config.seed, processes.rank)
 
@@ -111,9 +114,16 @@ class Run:
         self.values = self.validation(self.parts.ema.average)
         watch.validation(self.iteration, self.values, self.validation.baseline)
         watch.picture(self.iteration, "validation", self.validation.grid(self.parts.ema.average))
-        if self.values["psnr_y"] > self.best.get("psnr_y", -math.inf):
-            self.best = {"iteration": self.iteration, "psnr_y": self.values["psnr_y"]}
-            self.write(BEST, self.light())
+        if self.values["psnr_y"] > self.waiting.get("best", self.best).get("psnr_y", -math.inf):
+            best = {"iteration": self.iteration, "psnr_y": self.values["psnr_y"]}
+            self.waiting = copy.deepcopy(self.light() | {"best": best})  # the average goes on changing
+        self.write_best()
+
+    def write_best(self) -> bool:
+        """Write the best weights if they wait for it; whether none wait any more."""
+        if self.waiting and self.write(BEST, self.waiting):
+            self.best, self.waiting = self.waiting["best"], {}
+        return not self.waiting
 
     def write(self, name: str, content: dict[str, Any]) -> bool:
         """Save; whether it is written. A full disk is no reason to lose the run: it is reported, and tried again later."""
@@ -124,17 +134,21 @@ class Run:
             return False
         return True
 
-    def save(self, kept: bool = False) -> bool:
-        """Write last.pth and, if it is to be ``kept``, a numbered copy, of which the newest stay. Every process calls it."""
+    def save(self, kept: bool = False) -> list[str]:
+        """Write last.pth and, if it is to be ``kept``, a numbered copy, of which the newest stay. Every process calls it.
+        A best.pth that could not be written is tried again. Returns which of the two could not be written.
+        """
+        missing = [] if self.write_best() else [BEST]
         content = self.state_dict()
         if not self.processes.first:
-            return True
-        written = self.write(LAST, content)
+            return []
+        if not self.write(LAST, content):
+            missing.append(LAST)
         if kept and self.config.keep:
             self.write(f"iteration_{self.iteration:08}.pth", content)
             for old in sorted(self.out.glob("iteration_*.pth"))[: -self.config.keep]:
                 old.unlink()
-        return written
+        return missing
 
 
 @contextmanager
@@ -172,9 +186,10 @@ def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
         kept, last = run.iteration % config.save_every == 0, ended or stopped or run.guard.reached
         if due or kept or last:
             watch.flush()
-            written, saved = run.save(kept), time.monotonic()
-            if last and not written:
-                raise checkpoint.CheckpointError(f"{run.out / LAST} could not be written at the end of the run")
+            missing, saved = run.save(kept), time.monotonic()
+            if last and missing:
+                names = " and ".join(str(run.out / name) for name in missing)
+                raise checkpoint.CheckpointError(f"{names} could not be written at the end of the run")
         run.guard.check_limit(run.iteration)
         if stopped and not ended:
             raise Interrupted(f"stopped at iteration {run.iteration} and saved; the same command goes on from there")
