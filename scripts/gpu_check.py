@@ -1,8 +1,9 @@
 """One command for whoever has a CUDA device: is it right, and how fast is it?
 
-python -m scripts.gpu_check [--out FOLDER] [--quick] [--only STAGES]: about eight minutes, right first, then fast. Writes
-gpu_check.json and gpu_check.txt anew after every stage; each stage is a process of its own with a time limit, so that what one
-breaks the others still report. Exit status 0: right, 1: something is wrong, 2: no CUDA device.
+python -m scripts.gpu_check [--out FOLDER] [--quick] [--only STAGES] [--seconds N]: about eight minutes, right first, then fast.
+Writes gpu_check.json and gpu_check.txt anew after every stage; each stage is a process of its own with a time limit, so that what
+one breaks the others still report. Exit status 0: right, 1: something is wrong, 2: no CUDA device. A stage that measures speed
+and does not get to its end is incomplete, which is said and is not wrong.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ STAGES = {
 }
 """Name -> (module of scripts.gpu, seconds it may take). Later ones can be lost with the least harm."""
 GRACE = 20  # seconds for an item that was started in time
+SHORTEST = 15  # seconds: a stage with less is not begun
 
 
 def write(path: Path, text: str) -> None:
@@ -38,9 +40,15 @@ def verdict(report: dict[str, dict]) -> tuple[int, list[str]]:
         wrong = [row for row in stage["rows"] if row.get("right") is False]
         words += [f"{name}: WRONG {row['check']}: {row['value']} (at most {row['accepted']})" for row in wrong]
         words += [f"{name}: FAILED {row['failed']}: {row['error']}" for row in stage["rows"] if "failed" in row]
-        if stage["ended"] != "done":
+        if stage["ended"] != "done" and not late(name, stage):
             words.append(f"{name}: {stage['ended']}")
-    return len(words), words
+    wrong = len(words)
+    return wrong, words + [f"{name}: incomplete, {stage['ended']}" for name, stage in report.items() if late(name, stage)]
+
+
+def late(name: str, stage: dict) -> bool:
+    """Whether all that is amiss with a stage is that its time was over; a check of correctness has to get to its end."""
+    return STAGES[name][0] == "speed" and stage["ended"].startswith(("killed", "not begun"))
 
 
 def save(folder: Path, report: dict[str, dict]) -> None:
@@ -66,10 +74,18 @@ def read_rows(path: Path) -> list[dict]:
     return rows
 
 
-def run_stage(name: str, options: argparse.Namespace, folder: Path) -> dict:
-    """Run a stage in a process of its own; what it wrote counts even when it is killed."""
-    rows, limit = folder / f"{name}.jsonl", STAGES[name][1] * (1 if options.device == "cuda" else 4)
+def limit_of(name: str, dry: bool, left: float) -> float:
+    """Seconds within which a stage may begin things, with ``left`` seconds for it in all."""
+    return min(STAGES[name][1] * (4 if dry else 1), left - GRACE)
+
+
+def run_stage(name: str, options: argparse.Namespace, folder: Path, left: float = float("inf")) -> dict:
+    """Run a stage in a process of its own, for ``left`` seconds at most; what it wrote counts even when it is killed."""
+    rows, limit = folder / f"{name}.jsonl", limit_of(name, options.device == "cpu", left)
+    if limit < SHORTEST:
+        return {"rows": [], "seconds": 0.0, "ended": "not begun: the time is over"}
     command = [sys.executable, "-m", "scripts.gpu_check", "--stage", name, "--rows", str(rows), "--device", options.device]
+    command += ["--seconds", str(limit)]
     command += ["--quick"] * options.quick
     environment = dict(os.environ) | ({} if options.device == "cuda" else {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""})
     start = time.monotonic()
@@ -77,7 +93,7 @@ def run_stage(name: str, options: argparse.Namespace, folder: Path) -> dict:
         status = subprocess.run(command, env=environment, timeout=limit + GRACE).returncode
         ended = "done" if status == 0 else f"ended with status {status}"
     except subprocess.TimeoutExpired:
-        ended = f"killed after {limit + GRACE} s"
+        ended = f"killed after {limit + GRACE:.0f} s"
     return {"rows": read_rows(rows), "seconds": time.monotonic() - start, "ended": ended}
 
 
@@ -92,9 +108,8 @@ def stage_process(options: argparse.Namespace) -> int:
     from scripts.gpu.right import Warnings
 
     dry = options.device == "cpu"
-    limit = STAGES[options.stage][1] * (4 if dry else 1)
     device = torch.device("cpu") if dry else torch.device("cuda", 0)
-    context = Context(device, dry, options.quick, time.monotonic() + limit, options.rows)
+    context = Context(device, dry, options.quick, time.monotonic() + options.seconds, options.rows)
     logging.getLogger("vsapisr").setLevel(logging.INFO)
     logging.getLogger("vsapisr").addHandler(Warnings(context))
     if dry:
@@ -116,6 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the report (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
     parser.add_argument("--only", help=f"stages with commas between: {','.join(STAGES)}")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for everything; what does not fit is left out (no limit)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help=argparse.SUPPRESS)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
@@ -137,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(names, 1):
             print(f"== {name} ({number}/{len(names)}, {time.monotonic() - start:.0f} s so far)", flush=True)
-            report[name] = run_stage(name, options, Path(folder))
+            report[name] = run_stage(name, options, Path(folder), options.seconds - (time.monotonic() - start))
             save(options.out, report)
     wrong, words = verdict(report)
     print("\n".join(["", *words, f"{wrong} things wrong" if wrong else "all right", f"report: {options.out / 'gpu_check.txt'}"]))

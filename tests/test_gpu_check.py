@@ -46,6 +46,34 @@ def test_a_stage_that_is_killed_leaves_its_rows(tmp_path: Path, monkeypatch: pyt
     assert "WRONG a: 2 (at most 1)" in (tmp_path / "gpu_check.txt").read_text()
 
 
+def test_a_speed_stage_that_is_late_is_incomplete_not_wrong(tmp_path: Path) -> None:
+    options = Namespace(device="cuda", quick=False)
+    late = gpu_check.run_stage("chain", options, tmp_path, left=gpu_check.GRACE + 1)
+    assert late["ended"] == "not begun: the time is over" and gpu_check.limit_of("chain", False, 60) == 40
+    wrong, words = gpu_check.verdict({"chain": late})
+    assert wrong == 0 and words == ["chain: incomplete, not begun: the time is over"]
+    assert gpu_check.verdict({"filter": late})[0] == 1  # what was not checked is not right
+    assert gpu_check.verdict({"chain": late | {"ended": "ended with status 1"}})[0] == 1
+
+
+def test_an_error_in_a_frame_is_the_chain_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scripts.gpu import speed
+    from scripts.gpu.context import Context
+
+    class Broken:
+        def __init__(self, *_: object) -> None: ...
+
+        def render(self, *_: object) -> None:
+            raise RuntimeError("no frame")
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(speed, "Upscaler", Broken)
+    context = Context(torch.device("cpu"), True, True, float("inf"), tmp_path / "rows.jsonl")
+    speed.chain(context)
+    assert [row["error"] for row in context.rows] == ["RuntimeError: no frame"]
+
+
 def test_a_failing_item_does_not_end_its_stage(tmp_path: Path) -> None:
     from scripts.gpu.context import Context
 

@@ -152,3 +152,13 @@ def test_shift_plan_is_a_permutation_sorted_by_class() -> None:
     assert torch.equal(plan.fetch.sort().values, torch.arange(2 * 15 * 16))
     assert torch.equal(plan.fetch[plan.put_back], torch.arange(2 * 15 * 16))
     assert shift_plan(1, 1, 1, 8, torch.device("cpu")).counts == (0, 0, 0, 1)
+
+
+def test_what_a_recorded_call_must_keep_alive() -> None:
+    """A CUDA graph reads the plan of its size long after the network's own memory of sizes may have dropped it."""
+    form = GRLInference(GRL(GRLConfig(dim=32, depths=(2,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16)))
+    form.native = None
+    with torch.inference_mode():
+        form(torch.rand(1, 3, 13, 20))
+    assert form._plan.cache_info().misses == 1
+    assert form.held(1, 13, 20) is form.held(1, 16, 24) and form._plan.cache_info().misses == 1

@@ -28,6 +28,8 @@ from .tiles import Tile, padded
 
 SCALE = 4
 FLIGHTS = 3  # batches on their way on CUDA: one uploaded, one computed, one downloaded
+SHORT_OF_MEMORY = ("not enough memory", "out of memory", "ALLOC_FAILED", "nable to find an engine")
+"""In errors of torch and of CUDA's libraries: some say of a workspace that there was no room for only that they found no way."""
 
 
 class OutOfMemory(Exception):
@@ -173,7 +175,7 @@ class Batch:
 
     def fail(self, error: BaseException) -> None:
         memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-            isinstance(error, RuntimeError) and any(words in str(error) for words in ("not enough memory", "out of memory"))
+            isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT_OF_MEMORY)
         )
         if memory:
             self.owner.short_of_memory = True

@@ -22,6 +22,8 @@ class Recorded:
     graph: torch.cuda.CUDAGraph
     input: Tensor
     output: Tensor
+    held: object = None
+    """What it reads besides, which the network itself may forget."""
 
 
 class GraphedNetwork:
@@ -67,7 +69,8 @@ class GraphedNetwork:
 
     def record(self, x: Tensor) -> Recorded | None:
         """A graph for inputs like ``x``; None, and no further tries, if that cannot be done."""
-        stream = torch.cuda.current_stream(x.device)
+        stream, (batch, _, *size) = torch.cuda.current_stream(x.device), x.shape
+        held = self.network.held(batch, *size) if hasattr(self.network, "held") else None
         try:
             if self.pool is None:
                 self.pool = torch.cuda.graph_pool_handle()
@@ -85,7 +88,7 @@ class GraphedNetwork:
             self.possible = False
             log.warning("no CUDA graph on %s, going on without: %s", x.device, str(error).splitlines()[0])
             return None
-        return Recorded(graph, static, output)
+        return Recorded(graph, static, output, held)
 
     def clear(self) -> None:
         """Give the graphs' memory back, from the thread that calls."""

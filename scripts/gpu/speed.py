@@ -7,6 +7,7 @@ import importlib.util
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from scripts.benchmarks.flops import grl_flops, rrdb_flops
 from scripts.benchmarks.measure import machine
 from scripts.gpu.context import Context
-from scripts.gpu.right import FORMATS, random_planes
+from scripts.gpu.right import FORMATS, levels, random_planes
 from vsapisr.colour import Colour
 from vsapisr.config import UpscaleConfig
 from vsapisr.graphs import GraphedNetwork
@@ -56,11 +57,18 @@ def environment(context: Context) -> None:
     side, count = n
     a, b = (torch.randn(side, side, device=device, dtype=context.half) for _ in range(2))
     context.attempt("matmul", lambda: context.measure("ceiling: matrix product", lambda: a @ b, flops=2 * side**3))
-    source = torch.randint(0, 255, (count * megabytes,), dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    context.attempt("copy", lambda: context.measure("ceiling: copy", lambda: target.copy_(source), bytes=2 * source.numel()))
     if device.type == "cuda":
-        host = torch.empty(256 * megabytes, dtype=torch.uint8, pin_memory=True)
+        count = min(count, torch.cuda.mem_get_info(device)[0] // megabytes // 4)
+    context.attempt("copy", lambda: copies(context, count * megabytes))
+
+
+def copies(context: Context, size: int) -> None:
+    """``size`` bytes within the device's memory; at most 256 MiB over the bus."""
+    source = torch.randint(0, 255, (size,), dtype=torch.uint8, device=context.device)
+    target = torch.empty_like(source)
+    context.measure("ceiling: copy", lambda: target.copy_(source), bytes=2 * size)
+    if context.device.type == "cuda":
+        host = torch.empty(min(size, 256 << 20), dtype=torch.uint8, pin_memory=True)
         part = target[: host.numel()]
         context.measure("ceiling: upload", lambda: part.copy_(host, non_blocking=True), bytes=host.numel())
         context.measure("ceiling: download", lambda: host.copy_(part, non_blocking=True), bytes=host.numel())
@@ -228,7 +236,7 @@ def single(context: Context, x: Tensor, inference: Callable) -> None:
 
 def chain(context: Context) -> None:
     """Frames through the whole engine, from planes in memory to planes in memory, as the filter is used."""
-    sizes = {"tiny": (8, 16)} if context.dry else {name: SIZES[name] for name in ("480p", "720p")}
+    sizes = {"tiny": (8, 16)} if context.dry else {name: SIZES[name] for name in ("720p", "480p")}  # the time may be over
     for size, shape in sizes.items():
         for name in ("YUV420P8",) if context.dry else ("YUV420P8", "YUV420P10", "RGB24"):
             for flights in (1,) if context.dry else (1, 2, 3, 4):
@@ -246,35 +254,40 @@ def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, fl
     colour = Colour(1 if format.color_family == 3 else 0, format.color_family == 2)
     lock, seconds, frames, stop = threading.Lock(), [], [], threading.Event()
 
-    def worker(count: int) -> None:
+    def worker(count: int) -> list[np.ndarray]:
         out = [np.zeros((4 * p.shape[0], 4 * p.shape[1]), p.dtype) for p in planes]
         for _ in range(count):
             if stop.is_set():
-                return
+                break
             start = time.perf_counter()
             upscaler.render(planes, colour, out, colour)
             with lock:
                 seconds.append(time.perf_counter() - start)
                 frames.append(time.perf_counter())
+        return out
 
-    def run(workers: int, count: int) -> None:
-        threads = [threading.Thread(target=worker, args=(count,)) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def run(workers: int, count: int) -> list[list[np.ndarray]]:
+        """Each worker's last frame; an error of any of them ends the measurement."""
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(worker, count) for _ in range(workers)]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            stop.set()  # after an error the others need not go on
+            return [future.result() for future in futures]
 
     try:
         run(1 if context.dry else 8, 1 if context.dry else 4)  # compiles, measures, records graphs
         seconds.clear()
         frames.clear()
+        stop.clear()
         timer = threading.Timer(2 if context.quick else 4, stop.set)
         timer.start()
         begin = time.perf_counter()
-        run(1 if context.dry else 8, 1 if context.dry else 10_000)
+        results = run(1 if context.dry else 8, 1 if context.dry else 10_000)
         timer.cancel()
     finally:
         upscaler.close()
+    apart = max(levels(result, results[0], format) for result in results)
+    context.check(f"chain {size} {name}, {flights} in flight: one frame, eight times", apart, 1)
     latency = sorted(seconds)
     context.emit(chain=size, format=name, in_flight=flights, fps=len(frames) / (frames[-1] - begin), frames=len(frames),
                  tile=upscaler.tile, batch=upscaler.engine.batch, latency_median=latency[len(latency) // 2],
@@ -285,11 +298,12 @@ def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, fl
 
 def training(context: Context) -> None:
     """The benchmark of a training step, where there is one."""
-    if importlib.util.find_spec("scripts.benchmarks.step") is None:
-        context.emit(skipped="training", reason="scripts.benchmarks.step is not there")
+    try:
+        from scripts.benchmarks import step
+    except ImportError as error:  # training needs more packages than the filter
+        context.emit(skipped="training", reason=str(error))
         return
-    step = importlib.import_module("scripts.benchmarks.step")
-    if context.dry or not hasattr(step, "gpu"):
+    if context.dry:
         context.emit(skipped="training", reason="nothing to run here")
         return
-    context.attempt("training", lambda: context.emit(training=step.gpu(context.quick)))
+    context.attempt("training", lambda: context.emit(training=step.gpu_steps(3 if context.quick else 10)))

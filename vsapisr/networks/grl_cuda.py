@@ -65,6 +65,10 @@ class GRLCuda(nn.Module):
         """What runs: ``kernels`` or ``plain`` for each part."""
         return {"body": "kernels" if self.kernel_body else "plain", "tail": "kernels" if self.kernel_tail else "plain"}
 
+    def held(self, batch: int, height: int, width: int) -> object:
+        """See :meth:`GRLInference.held`."""
+        return None if self.kernel_body else self.plain.held(batch, height, width)
+
     def plain_body(self, image: Tensor) -> Tensor:
         """(B, 3, H, W), sides multiples of the window -> (B, H, W, C)."""
         x = (image - self.plain.mean).contiguous(memory_format=torch.channels_last)

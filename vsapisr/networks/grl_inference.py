@@ -16,12 +16,16 @@ What is different from :mod:`vsapisr.networks.grl`:
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial, reduce
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vsapisr.errors import ArgumentError
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
@@ -30,6 +34,21 @@ from vsapisr.networks.native import NativeGRL
 
 CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body with one thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch
+ATTENTION = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+attention_lock = threading.Lock()
+
+
+@contextmanager
+def device_attention(on_device: bool) -> Iterator[None]:
+    """On CUDA, attention by the kernels that take a bias of any shape; cuDNN's would build a plan for every new size.
+
+    The switch is one for the whole process: two devices' threads must not save and restore it across each other.
+    """
+    if not on_device:
+        yield
+        return
+    with attention_lock, sdpa_kernel(ATTENTION):
+        yield
 
 
 def cpu_chunk() -> int:
@@ -197,6 +216,11 @@ class GRLInference(nn.Module):
             setattr(self.get_submodule(owner), last, value)
         self._plan = lru_cache(maxsize=32)(shift_plan)
 
+    def held(self, batch: int, height: int, width: int) -> ShiftPlan:
+        """What a call with images of this size reads beside the weights: whoever records one must keep it alive."""
+        side = self.config.window
+        return self._plan(batch, -(-height // side), -(-width // side), side, self.mean.device)
+
     def to_windows(self, image: Tensor) -> Tensor:
         """(B, H, W, C) -> view (B, rows, columns, window, window, C)."""
         side = self.config.window
@@ -227,11 +251,12 @@ class GRLInference(nn.Module):
             chunk = max(1, cpu_chunk() // (side * side * c * features.element_size()))
         plan = self._plan(*grid, side, features.device)
         x = self.norm_start(self.to_windows(features).contiguous())
-        for blocks, conv in zip(self.stages, list(self.convs)[1:-1]):
-            y = x.clone()
-            for block in blocks:
-                block(y.view(-1, side * side, c), plan, chunk)
-            self.conv_windows(conv, y, x)
+        with device_attention(features.is_cuda):
+            for blocks, conv in zip(self.stages, list(self.convs)[1:-1]):
+                y = x.clone()
+                for block in blocks:
+                    block(y.view(-1, side * side, c), plan, chunk)
+                self.conv_windows(conv, y, x)
         self.conv_windows(self.convs[-1], self.norm_end(x), self.to_windows(features))
 
     def upscale(self, image: Tensor) -> Tensor:
