@@ -123,8 +123,10 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "a.png").write_bytes((gt / "0.png").read_bytes()[:300])
     (folder / "b.png").write_bytes((gt / "1.png").read_bytes())
+    Image.fromarray(drawing(0, 60, 7)).save(folder / "thin.png")
     report, results = run(gt=str(folder), out=str(tmp_path / "o"), levels=["light"], models=[])
-    assert len(report.refused) == 1 and "a.png" in next(iter(results["refused"].values()))
+    assert ["a.png" in text for text in results["refused"].values()] == [True, False]
+    assert "thin.png: 60x7 is not accepted; accepted: 8 or more" in results["refused"]["light thin.png"]
     assert {row["clip"] for row in results["pictures"]} == {"b.png"} and "left out: " in (tmp_path / "o/table.md").read_text()
     (folder / "b.png").unlink()
     with pytest.raises(ArgumentError, match="nothing could be measured.*a.png"):

@@ -62,6 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     except VsapisrError as error:
         print(f"train {step}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be written: nothing that a traceback would make clearer
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"train {step}: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from vsapisr.errors import VsapisrError
@@ -78,7 +79,7 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError, ValueError, KeyError) as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[0][:120]})") from None
     if not isinstance(state, dict) or "ema" not in state and "term" not in state:

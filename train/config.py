@@ -99,13 +99,15 @@ def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | Non
                 values = tomllib.load(file)
         except OSError as error:
             raise ArgumentError(f"--config {str(path)!r} cannot be read: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ArgumentError(f"--config {str(path)!r} is not valid TOML: {error}") from None
     for dotted, value in (overrides or {}).items():
         *tables, key = dotted.split(".")
         place = values
         for table in tables:
             place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise ArgumentError(f"{table}: {place!r} is of the wrong type; accepted: a table, which --{dotted} is in")
         place[key] = value
     return build(kind, values)
 

@@ -110,11 +110,14 @@ def shots(small: Path | None, gt: Path | None, index: int, level: str, config: E
 
     Raises:
         ImageError, ClipError: a file cannot be read.
-        ArgumentError: an original is not four times as large, or one clip is shorter than the other.
+        ArgumentError: an original is too small to be reduced or not four times as large, or one clip is shorter than the other.
     """
     if small is None:
         for number, image in enumerate(frames(gt, config.frames)):
+            height, width = image.shape[:2]
             image = whole(image)
+            if not image.size:
+                raise ArgumentError(f"{gt}: {width}x{height} is not accepted; accepted: 8 or more on both sides")
             made = small_picture(image, level, config.seed, index, config.degradation)
             yield Shot(gt.name, number, made, image)
         return
