@@ -27,6 +27,7 @@ pytest.importorskip("rich", reason="the extra cli is not installed")
 
 from typer.testing import CliRunner  # noqa: E402
 
+from train.images import read_image  # noqa: E402
 from vsapisr import images, published  # noqa: E402
 from vsapisr.commands import app  # noqa: E402
 from vsapisr.meter import Meter  # noqa: E402
@@ -193,6 +194,7 @@ def test_every_orientation(tmp_path, depth, orientation):
     found = images.read(tmp_path / "turned.png").rgb
     assert found.dtype == depth and found.shape == wanted.shape
     assert np.array_equal(found if depth == np.uint8 else np.rint(found / 257).astype(np.uint8), wanted)
+    assert np.array_equal(read_image(tmp_path / "turned.png"), wanted)  # training sees it the same way
 
 
 def bad_files(folder: Path) -> dict[str, str]:

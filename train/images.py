@@ -6,9 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import VsapisrError
+from vsapisr.orientation import orientation, upright
 
 __all__ = ["SUFFIXES", "ImageError", "NoImagesError", "list_images", "read_image"]
 
@@ -67,16 +68,6 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """``image``, turned as its EXIF orientation says."""
-    image.load()
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # noqa: BLE001 - malformed tags raise anything, mostly when they are written back, after the turn
-        pass
-    return image
-
-
 def read_image(path: str | Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a PNG, WebP or JPEG file.
 
@@ -89,13 +80,15 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
-        if _is_16_bit_png(path):
-            return _on_white(_read_16_bit(path))
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(f"{path}: {image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
-            image = _upright(image)
-            return _on_white(np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB")))
+            image.load()
+            if _is_16_bit_png(path):
+                samples = _read_16_bit(path)
+            else:
+                samples = np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+            return np.ascontiguousarray(_on_white(upright(samples, orientation(image))))
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image that Pillow knows") from None
     except (FileNotFoundError, ImageError):

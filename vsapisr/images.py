@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from . import writing
 from .api import FORMATS
@@ -21,6 +21,7 @@ from .colour import Colour
 from .config import UpscaleConfig
 from .engine import SCALE
 from .errors import VsapisrError
+from .orientation import orientation, upright
 from .picture import enlarge
 from .upscaler import Upscaler
 
@@ -113,25 +114,6 @@ def shallow(image: Image.Image) -> Picture:
     grey, clear = image.mode in GREYS, image.has_transparency_data
     samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
     return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames)
-
-
-def orientation(image: Image.Image) -> int:
-    """How a camera was held, 1 to 8 as in EXIF; 1, upright, also where that cannot be read."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - of damaged tags Pillow raises whatever it stumbles over
-        return 1
-
-
-def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """(h, w, channels) as it is to be seen."""
-    if orientation in (5, 6, 7, 8):
-        samples = samples.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    return samples
 
 
 def deep(path: Path, image: Image.Image) -> Picture | None:

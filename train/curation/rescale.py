@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import ClipError
-from vsapisr.images import orientation, upright
+from vsapisr.orientation import orientation, upright
 from vsapisr.writing import LEFTOVERS, write_atomically
 
 from ..cache import key_of
