@@ -99,7 +99,8 @@ def methods(config: EvaluateConfig) -> tuple[dict[str, Enlarge], list[torch.nn.M
 
 
 def network_method(model: str, config: EvaluateConfig) -> Enlarge:
-    return lambda small: upscale_image(small, model=model, device=config.device, precision=config.precision)
+    arguments = {"guard": int(config.guard), "device": config.device, "precision": config.precision}
+    return lambda small: upscale_image(small, model=model, **arguments)
 
 
 class Sheet:

@@ -44,6 +44,8 @@ class EvaluateConfig:
     """Rows of the contact sheet for each level."""
     seed: int = 0
     """Of the degradation."""
+    guard: bool = True
+    """As the filter's argument: colours of the result stay within those of the source's neighbourhood."""
     device: str = "auto"
     precision: str = "auto"
     threads: int = 2

@@ -40,12 +40,13 @@ Tilesize = Annotated[str, typer.Option(metavar="N|WxH", help="Size of a tile in 
 Overlap = Annotated[int, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
+Guard = Annotated[bool, typer.Option(help="Keep colours within those of the source's neighbourhood.")]
 Batch = Annotated[int, typer.Option(help="Tiles that go through the network at once; 0 is automatic.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DEFAULT = UpscaleConfig()
 
 
-def settings(model: str, tilesize: str, overlap: int, device: str, precision: str, batch: int) -> UpscaleConfig:
+def settings(model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int) -> UpscaleConfig:
     """The options as the filter knows them.
 
     Raises:
@@ -54,7 +55,8 @@ def settings(model: str, tilesize: str, overlap: int, device: str, precision: st
     if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
         raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
     sides = tuple(int(side) for side in tilesize.split("x"))
-    return UpscaleConfig(model=model, tilesize=sides, overlap=overlap, device=device, precision=precision, batch=batch)
+    return UpscaleConfig(model=model, tilesize=sides, overlap=overlap, guard=int(guard), device=device, precision=precision,
+                         batch=batch)
 
 
 def console() -> Console:
@@ -84,6 +86,7 @@ def upscale(
     model: Model = DEFAULT.model,
     tilesize: Tilesize = "0",
     overlap: Overlap = DEFAULT.overlap,
+    guard: Guard = bool(DEFAULT.guard),
     device: Device = DEFAULT.device,
     precision: Precision = DEFAULT.precision,
     batch: Batch = DEFAULT.batch,
@@ -93,7 +96,7 @@ def upscale(
     Alpha channels are enlarged by Lanczos. A file that cannot be read is reported, the others go on, and the exit
     status is 1.
     """
-    config = settings(model, tilesize, overlap, device, precision, batch)
+    config = settings(model, tilesize, overlap, guard, device, precision, batch)
     targets = places(inputs, output)
     with console().status("loading the model"):
         from . import images
@@ -147,12 +150,13 @@ def compare(
     model: Model = DEFAULT.model,
     tilesize: Tilesize = "0",
     overlap: Overlap = DEFAULT.overlap,
+    guard: Guard = bool(DEFAULT.guard),
     device: Device = DEFAULT.device,
     precision: Precision = DEFAULT.precision,
     batch: Batch = DEFAULT.batch,
 ) -> None:
     """Show an image enlarged by Lanczos beside the result, whole and in detail, in one labelled picture."""
-    config = settings(model, tilesize, overlap, device, precision, batch)
+    config = settings(model, tilesize, overlap, guard, device, precision, batch)
     vacant(png(output), input, force)
     box = None if crop is None else numbers(crop)
     with console().status("loading the model"):

@@ -37,6 +37,8 @@ class UpscaleConfig:
     """Of ``reuse=2``: frames after which nothing earlier is held any more."""
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
+    guard: int = 1
+    """1: colours of the result stay within those of the 7x7 source pixels around; 0: they are as the network has them."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"
@@ -71,6 +73,8 @@ class UpscaleConfig:
             raise ArgumentError(f"interval must be 1 to 64 frames, got {self.interval}")
         if self.cache is not None and self.cache < 0:
             raise ArgumentError(f"cache must not be negative, got {self.cache}")
+        if self.guard not in (0, 1):
+            raise ArgumentError(f"guard must be 0 (off) or 1, got {self.guard}")
         if self.precision not in PRECISIONS:
             raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if not 0 <= self.batch <= 64:

@@ -21,6 +21,7 @@ from torch import Tensor
 from .colour import Colour, Format, from_rgb, to_rgb
 from .errors import DeviceError
 from .graphs import GraphedNetwork
+from .guard import keep_colours
 from .memory import Trimmer
 from .networks.grl import pad_to_window
 from .streams import Pipeline, streams_of
@@ -197,10 +198,10 @@ class Engine:
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device, dtype: torch.dtype, batch: int = 0,
-                 flights: int = 0):
+                 flights: int = 0, guard: bool = True):
         cuda = device.type == "cuda"
         self.network = GraphedNetwork(network) if cuda else network
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.guard = device, dtype, guard
         self.batch = batch or (4 if cuda else 1)
         self.flights = flights or FLIGHTS
         self.short_of_memory = False
@@ -225,6 +226,8 @@ class Engine:
         if self.device.type == "cuda" and len(jobs) < self.batch and not getattr(self.network, "batch_invariant", False):
             tiles = torch.cat([tiles, tiles.new_zeros(self.batch - len(jobs), *tiles.shape[1:])])
         enlarged = self.network(tiles)
+        if self.guard:
+            keep_colours(enlarged, tiles)
         return [self.finish(job, enlarged[i : i + 1]) for i, job in enumerate(jobs)]
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:

@@ -50,7 +50,7 @@ class Upscaler:
         self.config, self.source, self.target = config, source, target
         self.width, self.height = width, height
         self.device, self.dtype, network = ready(config)
-        self.engine = Engine(network, self.device, self.dtype, config.batch, config.num_streams)
+        self.engine = Engine(network, self.device, self.dtype, config.batch, config.num_streams, bool(config.guard))
         self.lock = threading.Lock()
         self.tile = self.first_tile()
         self.plan = tiles.plan(width, height, self.tile, config.overlap)
