@@ -120,7 +120,7 @@ def test_in_order_every_source_frame_is_made_once(tiny, arguments):
         return f
 
     clip = blank.std.ModifyFrame(blank, note).apisr.Upscale(model=tiny, device="cpu", **arguments)
-    for frame in clip.frames(close=True):
+    for frame in clip.frames(prefetch=2, backlog=2, close=True):  # no frame can fall further behind, however busy the machine
         assert frame.width == 64
     assert len(made) == count and max(made.values()) == 1
 
