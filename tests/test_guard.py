@@ -27,9 +27,11 @@ def by_loops(enlarged: torch.Tensor, source: torch.Tensor, radius: int = 3) -> t
     _, height, width = source.shape
     for row in range(height):
         for column in range(width):
-            around = source_colour[:, max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1].flatten(1)
-            block = colour[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
-            block.clamp_(around.amin(1)[:, None, None], around.amax(1)[:, None, None])
+            rows, columns = slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
+            low, high = (end(source_colour[:, rows, columns].flatten(1), 1)[:, None, None] for end in (torch.amin, torch.amax))
+            place = (slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4))
+            room = torch.minimum(4 / 255 + y[place].clamp(0, 1) / 8, 4 * (high - low)) + (high - low) / 2
+            colour[(slice(None), *place)] = torch.clamp(colour[(slice(None), *place)], low - room, high + room)
     red, blue = y + colour[0], y + colour[1]
     return torch.stack([red, (y - 0.299 * red - 0.114 * blue) / 0.587, blue])
 
@@ -49,8 +51,7 @@ def test_what_is_inside_is_not_touched() -> None:
     enlarged = source.repeat_interleave(4, 2).repeat_interleave(4, 3)
     wide = source.mean() + 0.9 * (enlarged - source.mean())
     for same in (enlarged, wide, enlarged.half()):
-        moved = (keep_colours(same.clone(), source) - same).abs().float()
-        assert moved.max() < 1e-3 and (moved == 0).float().mean() > 0.7
+        assert torch.equal(keep_colours(same.clone(), source), same)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -60,7 +61,8 @@ def test_luma_stays_and_grey_stays_grey(dtype: torch.dtype) -> None:
     enlarged = torch.rand(1, 3, 64, 64, generator=made)
     before = (enlarged * LUMA[:, None, None]).sum(1)
     after = keep_colours(enlarged.to(dtype), grey.to(dtype)).float()
-    accepted = {torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 0.02}[dtype]
+    # a few roundings of values up to 1
+    accepted = {torch.float32: 3e-6, torch.float16: 2e-3, torch.bfloat16: 0.02}[dtype]
     assert ((after * LUMA[:, None, None]).sum(1) - before).abs().max() < accepted
     assert (after.amax(1) - after.amin(1)).max() < accepted
 

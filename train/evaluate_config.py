@@ -45,7 +45,7 @@ class EvaluateConfig:
     seed: int = 0
     """Of the degradation."""
     guard: bool = True
-    """As the filter's argument: colours of the result stay within those of the source's neighbourhood."""
+    """As the filter's argument: colours that nothing in the source accounts for are taken back."""
     device: str = "auto"
     precision: str = "auto"
     threads: int = 2

@@ -40,7 +40,7 @@ Tilesize = Annotated[str, typer.Option(metavar="N|WxH", help="Size of a tile in 
 Overlap = Annotated[int, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
-Guard = Annotated[bool, typer.Option(help="Keep colours within those of the source's neighbourhood.")]
+Guard = Annotated[bool, typer.Option(help="Take back colours that nothing in the source accounts for.")]
 Batch = Annotated[int, typer.Option(help="Tiles that go through the network at once; 0 is automatic.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DEFAULT = UpscaleConfig()

@@ -38,7 +38,7 @@ class UpscaleConfig:
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     guard: int = 1
-    """1: colours of the result stay within those of the 7x7 source pixels around; 0: they are as the network has them."""
+    """1: colours that nothing in the 7x7 source pixels around accounts for are taken back; 0: they are as the network has them."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"

@@ -1,9 +1,10 @@
-"""Colours that the network made up are taken back: what the source's neighbourhood does not have, the result does not get.
+"""Colours that the network made up are taken back: spots, fringes and tints that nothing in the source accounts for.
 
-A pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. In the result both must lie within what the
-7x7 source pixels around the pixel span; what is further out is moved to the nearest value inside, and the luma stays as it is.
-Pixels that are inside are not touched. Lines may get sharper or darker, but not blue; a grey source gives a grey result. What it
-does to the shipped weights' results is in docs/evaluation.md.
+A pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. Both must lie within what the 7x7 source pixels
+around the pixel span, and some room beyond: half of the span, since lines and edges get purer when blur is undone and chroma had
+half the resolution, and a margin, which is smaller where it is dark, as the eye sees more there, and nothing where the source is
+grey. What is further out is moved to the nearest value inside; the luma stays as it is, and what is inside is not touched. What it
+does to results is in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["RADIUS", "keep_colours"]
+__all__ = ["keep_colours"]
 
 RADIUS = 3  # source pixels
+SHARE = 0.5  # of the span, allowed beyond it
+MARGIN, OF_LUMA = 4 / 255, 1 / 8  # allowed besides: MARGIN + OF_LUMA * Y,
+SPANS = 4.0  # but no more than this many spans
 KR, KG, KB = 0.299, 0.587, 0.114
 CPU_BAND, DEVICE_BAND = 1 << 17, 1 << 25  # bytes of one plane of the rows that are worked on at once
 
 
-def differences(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor]:
-    """(R - Y, B - Y)"""
-    return (KG + KB) * red - KG * green - KB * blue, (KR + KG) * blue - KR * red - KG * green
+def luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    return KR * red + KG * green + KB * blue
 
 
 def largest(values: Tensor) -> Tensor:
@@ -37,16 +40,22 @@ def largest(values: Tensor) -> Tensor:
     return values
 
 
-def spans(source: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(B, 3, H, W) -> least and largest of both differences in each pixel's neighbourhood, each (B, H, 1, W, 1)."""
-    both = torch.stack(differences(*source.float().unbind(1)), 1)
-    ends = (-largest(-both), largest(both))
-    return [tuple(end[:, n, :, None, :, None] for end in ends) for n in range(2)]
+def limits(source: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """(B, 3, H, W) -> for R - Y and B - Y: least and largest value without a margin, largest margin; each (B, H, 1, W, 1)."""
+    red, green, blue = source.float().unbind(1)
+    y = luma(red, green, blue)
+    result = []
+    for value in (red - y, blue - y):
+        low, high = -largest(-value), largest(value)
+        span = high - low
+        ends = (low - SHARE * span, high + SHARE * span, SPANS * span)
+        result.append(tuple(end[:, :, None, :, None] for end in ends))
+    return result
 
 
 @torch.no_grad()
 def keep_colours(enlarged: Tensor, source: Tensor) -> Tensor:
-    """``enlarged`` with its colours within those of ``source``, in place.
+    """``enlarged`` with its colours near those of ``source``, in place.
 
     Args:
         enlarged: (B, 3, s * H, s * W) RGB, of any floating type.
@@ -54,16 +63,22 @@ def keep_colours(enlarged: Tensor, source: Tensor) -> Tensor:
     """
     height, width = source.shape[-2:]
     scale = enlarged.shape[-1] // width
-    ends = spans(source)
+    ends = limits(source)
     row = enlarged.shape[0] * width * scale**2 * 4
     rows = max(1, (DEVICE_BAND if enlarged.is_cuda else CPU_BAND) // row)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         planes = [plane.unflatten(-1, (width, scale)).unflatten(-3, (bottom - top, scale))
                   for plane in enlarged[..., top * scale : bottom * scale, :].unbind(1)]
-        moves = [torch.clamp(value, low[:, top:bottom], high[:, top:bottom]).sub_(value)
-                 for value, (low, high) in zip(differences(*(plane.float() for plane in planes)), ends)]
-        planes[1].sub_(moves[0].mul(KR / KG).add_(moves[1], alpha=KB / KG))
+        red, green, blue = (plane.float() for plane in planes)
+        y = luma(red, green, blue)
+        margin = y.clamp(0, 1).mul_(OF_LUMA).add_(MARGIN)
+        moves = []
+        for value, (low, high, most) in zip((red - y, blue - y), ends):
+            room = torch.minimum(margin, most[:, top:bottom])
+            below, above = low[:, top:bottom] - room - value, value - high[:, top:bottom] - room
+            moves.append(below.clamp_(min=0).sub_(above.clamp_(min=0)))
         planes[0].add_(moves[0])
         planes[2].add_(moves[1])
+        planes[1].sub_(moves[0].mul_(KR / KG).add_(moves[1], alpha=KB / KG))
     return enlarged
