@@ -82,7 +82,7 @@ def test_a_run_s_best_comes_before_its_last(tmp_path):
     run_folder(folder, "best.pth", iteration=1000)
     assert read_source(str(folder)).metadata["iterations"] == "1000"
     assert read_source(str(folder / "last.pth")).metadata["iterations"] == "1234"
-    assert read_source("fidelity").metadata["iterations"] == "4500"
+    assert read_source("fidelity").metadata["iterations"] == "5000"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

@@ -87,6 +87,6 @@ def test_exported_files_run(tmp_path: Path):
     target = tmp_path / "w.onnx"
     export(ExportConfig(source="fidelity", target=(str(target),), precision="fp16"))
     model = onnx.load(target)
-    assert next(p.value for p in model.metadata_props if p.key == "iterations") == "4500"
+    assert next(p.value for p in model.metadata_props if p.key == "iterations") == "5000"
     (got,) = session(model).run(None, {"input": np.full((1, 3, 8, 16), 0.5, np.float16)})
     assert got.shape == (1, 3, 32, 64) and abs(float(got.mean()) - 0.5) < 0.05
