@@ -29,7 +29,7 @@ def reuse(
     force: Force = False,
 ) -> None:
     """Print which share of a clip would be taken over, by picture type and by shot, without enlarging it."""
-    common = settings(DEFAULT.model, tilesize, overlap, "cpu", "fp32", 0)
+    common = settings(DEFAULT.model, tilesize, overlap, True, "cpu", "fp32", 0)
     config = UpscaleConfig(tilesize=common.tilesize, overlap=overlap, device="cpu", reuse=mode, threshold=threshold)
     if heat is not None:
         vacant(png(heat), clip, force)
