@@ -46,16 +46,24 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DEFAULT = UpscaleConfig()
 
 
+def sides(tilesize: str) -> tuple[int, ...]:
+    """``N`` or ``WxH`` as the filter takes it.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
+        raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
+    return tuple(int(side) for side in tilesize.split("x"))
+
+
 def settings(model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int) -> UpscaleConfig:
     """The options as the filter knows them.
 
     Raises:
         ArgumentError: a value that is not accepted.
     """
-    if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
-        raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
-    sides = tuple(int(side) for side in tilesize.split("x"))
-    return UpscaleConfig(model=model, tilesize=sides, overlap=overlap, guard=int(guard), device=device, precision=precision,
+    return UpscaleConfig(model=model, tilesize=sides(tilesize), overlap=overlap, guard=int(guard), device=device, precision=precision,
                          batch=batch)
 
 

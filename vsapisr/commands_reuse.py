@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import DEFAULT, Force, Overlap, Tilesize, app, console, settings
+from .commands import DEFAULT, Force, Overlap, Tilesize, app, console, sides
 from .config import UpscaleConfig
 from .meter import Meter
 from .places import png, vacant
@@ -29,8 +29,7 @@ def reuse(
     force: Force = False,
 ) -> None:
     """Print which share of a clip would be taken over, by picture type and by shot, without enlarging it."""
-    common = settings(DEFAULT.model, tilesize, overlap, True, "cpu", "fp32", 0)
-    config = UpscaleConfig(tilesize=common.tilesize, overlap=overlap, device="cpu", reuse=mode, threshold=threshold)
+    config = UpscaleConfig(tilesize=sides(tilesize), overlap=overlap, device="cpu", reuse=mode, threshold=threshold)
     if heat is not None:
         vacant(png(heat), clip, force)
     with console().status(f"reading {clip.name}"):

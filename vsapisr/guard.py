@@ -13,13 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .colour import KR_KB
+
 __all__ = ["keep_colours"]
 
 RADIUS = 3  # source pixels
 SHARE = 0.5  # of the span, allowed beyond it
 MARGIN, OF_LUMA = 4 / 255, 1 / 8  # allowed besides: MARGIN + OF_LUMA * Y,
 SPANS = 4.0  # but no more than this many spans
-KR, KG, KB = 0.299, 0.587, 0.114
+KR, KB = KR_KB[6]  # BT.601
+KG = 1 - KR - KB
 CPU_BAND, DEVICE_BAND = 1 << 17, 1 << 25  # bytes of one plane of the rows that are worked on at once
 
 
