@@ -26,9 +26,10 @@ class Recorder:
     """Nearest-neighbour enlargement that notes what it is given, and may refuse."""
 
     def __init__(self):
-        self.shapes, self.limit, self.gate = [], None, None
+        self.shapes, self.limit, self.gate, self.entered = [], None, None, threading.Event()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.entered.set()
         if self.gate:
             self.gate.wait(20)
         self.shapes.append(tuple(x.shape))
@@ -95,9 +96,11 @@ def test_a_batch_that_did_not_fit_is_halved_once_for_all_its_frames(network, ima
     one = upscaler(batch=4)
     network.gate, network.limit = threading.Event(), 2 * image[..., 0].size
     with ThreadPoolExecutor(9) as pool:
-        results = [pool.submit(enlarge, one, image) for _ in range(9)]
+        results = [pool.submit(enlarge, one, image)]
+        assert network.entered.wait(20)  # it waits in the network alone, so that the others are together
+        results += [pool.submit(enlarge, one, image) for _ in range(8)]
         end = time.monotonic() + 20
-        while len(one.engine.worker.jobs) < 8 and time.monotonic() < end:  # the ninth waits in the network
+        while len(one.engine.worker.jobs) < 8 and time.monotonic() < end:
             time.sleep(0.001)
         network.gate.set()
         for result in results:
