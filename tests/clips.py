@@ -85,7 +85,8 @@ def write_clip(
             extra = (options or {}).get(key, "")
             settings[key] = f"log-level=none:scenecut=0:keyint={gop}:min-keyint=1" + (":" + extra if extra else "")
     settings.setdefault("g", str(gop))
-    with av.open(str(path), "w") as container:
+    # bitexact: no random identifier of the file in it, so that what follows from its bytes is the same in every run
+    with av.open(str(path), "w", options={"fflags": "bitexact"}) as container:
         stream = container.add_stream(codec, rate=rate if pts is None else 1000)
         stream.pix_fmt, stream.options = pix_fmt, settings
         stream.codec_context.thread_count = 1
