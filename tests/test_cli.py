@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 import vsapisr
 from vsapisr.cli import main
+from vsapisr.networks import native
 from vsapisr.networks.grl import GRLConfig
 
 from .networks import perturbed
@@ -357,6 +358,7 @@ def test_info(model):
     assert result.exit_code == 0, result.output
     assert f"vsapisr {vsapisr.__version__}, torch " in result.stdout and "VapourSynth R" in result.stdout
     assert "  cpu: " in result.stdout and "  default: shipped, 1,027,939 parameters, " in result.stdout
+    assert ("  compiled kernels: fp32 by AVX" if native.load_library() else "  no compiled kernels") in result.stdout
     assert "apisr-grl-gan: published, not on this machine" in result.stdout and "core.apisr" in result.stdout
     result = call("info", model)
     lines = result.stdout.splitlines()

@@ -19,6 +19,8 @@ from vsapisr.networks.grl_inference import GRLInference
 from vsapisr.networks.native import LEVELS, NativeGRL
 
 FLOATS = [level for name, level in LEVELS.items() if "bf16" not in name]
+HALVES = [level for name, level in LEVELS.items() if "bf16" in name]
+SIZES = [(8, 8), (8, 40), (72, 16), (24, 56), (136, 8)]  # windows of all classes, rows of every remainder of a tile
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,7 @@ def image(height: int, width: int, seed: int = 0) -> Tensor:
 def kernels(net: GRL, level: int) -> NativeGRL:
     if native.load_library().vsapisr_level() < level:
         pytest.skip("this processor has no such instructions")
-    dtype = torch.bfloat16 if level == LEVELS["avx512_bf16"] else torch.float32
+    dtype = torch.bfloat16 if level in HALVES else torch.float32
     return NativeGRL(GRLInference(net), dtype, level)
 
 
@@ -53,10 +55,9 @@ def expected(net: GRL, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("level", FLOATS)
-@pytest.mark.parametrize("size", [(8, 8), (8, 40), (72, 16), (24, 56), (136, 8)])
+@pytest.mark.parametrize("size", SIZES)
 def test_equals_the_readable_network(net: GRL, level: int, size: tuple[int, int]) -> None:
-    """Windows of all four classes, rows of every remainder of a tile, more than one band of the tail."""
-    x = image(*size)
+    x = image(*size)  # one of them of more than one band of the tail
     torch.testing.assert_close(kernels(net, level)(x - net.mean), expected(net, x), atol=1e-4, rtol=0)
 
 
@@ -85,9 +86,11 @@ def test_extremes(level: int) -> None:
     torch.testing.assert_close(kernels(net, level)(x - net.mean), expected(net, x), atol=1e-4, rtol=0)
 
 
-def test_bfloat16(net: GRL) -> None:
-    x = image(40, 24)
-    want, got = expected(net, x), kernels(net, LEVELS["avx512_bf16"])(x - net.mean)
+@pytest.mark.parametrize("level", HALVES)
+@pytest.mark.parametrize("size", SIZES)
+def test_bfloat16(net: GRL, level: int, size: tuple[int, int]) -> None:
+    x = image(*size)
+    want, got = expected(net, x), kernels(net, level)(x - net.mean)
     error = 10 * torch.log10((got - want).square().mean() / want.square().mean())
     assert error < -37  # values have 8 bits: 2**-9 of relative error in every operand
 
@@ -117,18 +120,23 @@ def test_calls_at_the_same_time(net: GRL) -> None:
     assert all(torch.equal(a, b) for a, b in zip(got, want))
 
 
-def test_nothing_is_written_beside_the_workspace(net: GRL, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is taken from the middle of a larger one, full of a value that has to stay; so has the input."""
-    form, guard, x = kernels(net, LEVELS["avx2"]), 4096, image(16, 24)
+@pytest.mark.parametrize("level", LEVELS.values())
+@pytest.mark.parametrize("size", [(16, 24), (8, 8)])
+def test_nothing_is_written_beside_the_workspace(
+    net: GRL, level: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken from the middle of a larger one, full of a value that has to stay; so has the input. As numbers those are
+    NaN: nothing of the result is made of what was in the workspace before."""
+    form, guard, x = kernels(net, level), 4096, image(*size)
     kept, want, filled = x.clone(), form(x), []
 
     def guarded(count: int) -> Tensor:
-        filled.append(torch.full((count + 2 * guard,), 77, dtype=torch.uint8))
+        filled.append(torch.full((count + 2 * guard,), 255, dtype=torch.uint8))
         return filled[0][guard : guard + count]
 
     monkeypatch.setattr(native, "workspace", guarded)
     assert torch.equal(form(x), want) and torch.equal(x, kept)
-    assert (filled[0][:guard] == 77).all() and (filled[0][-guard:] == 77).all()
+    assert (filled[0][:guard] == 255).all() and (filled[0][-guard:] == 255).all()
 
 
 def test_other_hyperparameters_use_torch() -> None:

@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 from . import __version__, published, weights
 from .errors import WeightsError
+from .networks import native
+from .networks.grl import GRLConfig
 
 NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
 GB = 1e9
@@ -71,6 +73,7 @@ def devices() -> Iterator[str]:
         f"  cpu: {processor()}, {cores} cores, {torch.get_num_threads()} threads, "
         f"{memory.available / GB:.1f} of {memory.total / GB:.1f} GB free"
     )
+    yield f"       {kernels()}"
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         try:
@@ -82,6 +85,15 @@ def devices() -> Iterator[str]:
             f"  cuda:{index}: {properties.name}, compute capability {properties.major}.{properties.minor}, "
             f"{free / GB:.1f} of {total / GB:.1f} GB free"
         )
+
+
+def kernels() -> str:
+    """The CPU's compiled kernels that the published network's precisions use here."""
+    words = {native.LEVELS["avx2"]: "AVX2", native.LEVELS["avx512"]: "AVX-512", native.LEVELS["avx512_bf16"]: "AVX512-BF16",
+             native.LEVELS["amx_bf16"]: "AMX"}  # fmt: skip
+    levels = {NAMES[dtype]: native.level_for(dtype, GRLConfig()) for dtype in (torch.float32, torch.bfloat16)}
+    found = ", ".join(f"{precision} by {words[level]}" for precision, level in levels.items() if level)
+    return f"compiled kernels: {found}" if found else "no compiled kernels: torch's operators, which are slower"
 
 
 def processor() -> str:

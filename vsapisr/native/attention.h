@@ -45,32 +45,53 @@ INLINE void softmax(int wide, int keys, float *logits, const vec *maximum, vec *
     UNROLL for (int j = 0; j < wide; j++) inverse[j] = splat(1.0f) / sums[j];
 }
 
-/* out (16, queries) of one head: key (UNITS(16), keys) and query (UNITS(16), queries) normalised, value (16, UNITS(keys)) as a
+#if defined(VSAPISR_AMX)
+#include "amx_attention.h"
+#else
+/* key (UNITS(16), keys) as the left operand of a product over the 16, as it is */
+static const float *as_keys(const float *key, int keys, float *scratch) {
+    (void)keys, (void)scratch;
+    return key;
+}
+
+/* position + key x query for one strip of `wide` vectors of queries: (keys, wide * LANES) and its columns' maximum. */
+INLINE void strip_logits(int wide, int queries, int keys, const float *key, const float *query, const float *position,
+                         float *logits, vec *maximum) {
+    for (int s = 0; s < keys; s += TILE_ROWS) {
+        vec acc[TILE_ROWS * 2];
+        UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
+            acc[i * wide + j] = load(position + (s + i) * queries + j * LANES);
+        tile(TILE_ROWS, wide, acc, key + s, 1, keys, query, queries, UNITS(HEAD));
+        UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) {
+            maximum[j] = vmax(maximum[j], acc[i * wide + j]);
+            store(logits + (s + i) * wide * LANES + j * LANES, acc[i * wide + j]);
+        }
+    }
+}
+
+/* value (16, UNITS(keys)) x weights (UNITS(keys), wide * LANES), times the factor of each column: (16, queries) */
+INLINE void strip_sums(int wide, int queries, int keys, const float *value, const float *weights, const vec *factor,
+                       float *out) {
+    for (int d = 0; d < HEAD; d += TILE_ROWS) {
+        vec acc[TILE_ROWS * 2];
+        UNROLL for (int i = 0; i < TILE_ROWS * wide; i++) acc[i] = ZERO;
+        tile(TILE_ROWS, wide, acc, value + d * UNITS(keys), UNITS(keys), 1, weights, wide * LANES, UNITS(keys));
+        UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
+            store(out + (d + i) * queries + j * LANES, acc[i * wide + j] * factor[j]);
+    }
+}
+#endif
+
+/* out (16, queries) of one head: key normalised (as_keys), query normalised (UNITS(16), queries), value (16, UNITS(keys)) as a
  * left operand, position (keys, queries). logits has room for keys * 2 * LANES floats. */
 INLINE void attend_tiles(int wide, int queries, int keys, const float *key, const float *query, const float *value,
                          const float *position, float *out, float *logits) {
-    const int step = wide * LANES;
-    for (int t = 0; t < queries; t += step) {
+    for (int t = 0; t < queries; t += wide * LANES) {
         vec maximum[2], inverse[2];
         UNROLL for (int j = 0; j < wide; j++) maximum[j] = splat(-1e30f);
-        for (int s = 0; s < keys; s += TILE_ROWS) {
-            vec acc[TILE_ROWS * 2];
-            UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
-                acc[i * wide + j] = load(position + (s + i) * queries + t + j * LANES);
-            tile(TILE_ROWS, wide, acc, key + s, 1, keys, query + t, queries, UNITS(HEAD));
-            UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) {
-                maximum[j] = vmax(maximum[j], acc[i * wide + j]);
-                store(logits + (s + i) * step + j * LANES, acc[i * wide + j]);
-            }
-        }
+        strip_logits(wide, queries, keys, key, query + t, position + t, logits, maximum);
         softmax(wide, keys, logits, maximum, inverse);
-        for (int d = 0; d < HEAD; d += TILE_ROWS) {
-            vec acc[TILE_ROWS * 2];
-            UNROLL for (int i = 0; i < TILE_ROWS * wide; i++) acc[i] = ZERO;
-            tile(TILE_ROWS, wide, acc, value + d * UNITS(keys), UNITS(keys), 1, logits, step, UNITS(keys));
-            UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
-                store(out + (d + i) * queries + t + j * LANES, acc[i * wide + j] * inverse[j]);
-        }
+        strip_sums(wide, queries, keys, value, logits, inverse, out + t);
     }
 }
 
@@ -105,19 +126,24 @@ static void anchor_sums(const float *x, int channels, float *out) {
 
 /* x += LayerNorm over the channels of y * weight + bias; both (64, 64) */
 static void add_normed(float *x, const float *y, const float *weight, const float *bias, int add) {
-    for (int t = 0; t < TOKENS; t += LANES) {
-        vec mean = ZERO, variance = ZERO;
-        for (int c = 0; c < 64; c++) mean = mean + load(y + c * TOKENS + t);
-        mean = mean * splat(1.0f / 64);
-        for (int c = 0; c < 64; c++) {
-            vec difference = load(y + c * TOKENS + t) - mean;
-            variance = vfma(difference, difference, variance);
+    enum { WIDE = 4 }; /* vectors at a time: sums that do not wait for each other */
+    for (int t = 0; t < TOKENS; t += WIDE * LANES) {
+        vec mean[WIDE], factor[WIDE];
+        UNROLL for (int j = 0; j < WIDE; j++) mean[j] = factor[j] = ZERO;
+        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++)
+            mean[j] = mean[j] + load(y + c * TOKENS + t + j * LANES);
+        UNROLL for (int j = 0; j < WIDE; j++) mean[j] = mean[j] * splat(1.0f / 64);
+        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++) {
+            vec difference = load(y + c * TOKENS + t + j * LANES) - mean[j];
+            factor[j] = vfma(difference, difference, factor[j]);
         }
-        vec factor = splat(1.0f) / vsqrt(vfma(variance, splat(1.0f / 64), splat(1e-5f)));
-        for (int c = 0; c < 64; c++) {
-            vec value = vfma((load(y + c * TOKENS + t) - mean) * factor, splat(weight[c]), splat(bias[c]));
-            if (add) value = value + load(x + c * TOKENS + t);
-            store(x + c * TOKENS + t, value);
+        UNROLL for (int j = 0; j < WIDE; j++)
+            factor[j] = splat(1.0f) / vsqrt(vfma(factor[j], splat(1.0f / 64), splat(1e-5f)));
+        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++) {
+            const int i = c * TOKENS + t + j * LANES;
+            vec value = vfma((load(y + i) - mean[j]) * factor[j], splat(weight[c]), splat(bias[c]));
+            if (add) value = value + load(x + i);
+            store(x + i, value);
         }
     }
 }

@@ -12,6 +12,7 @@ typedef struct Room {
     float qkv[96 * TOKENS];
     float operand[128 * TOKENS]; /* right operand made of floats; room for the MLP's hidden layer */
     float value[32 * TOKENS];
+    float keys[HEAD * TOKENS];
     float hidden[128 * TOKENS];
     float joined[WINDOW]; /* both branches */
     float result[WINDOW];
@@ -27,8 +28,8 @@ static void window_branch(const Block *block, const float *x, const float *posit
         float *query = room->qkv + head * HEAD * TOKENS, *key = query + 32 * TOKENS, *value = query + 64 * TOKENS;
         normalised(query, TOKENS, block->window_scale[head], query);
         normalised(key, TOKENS, 1.0f, key);
-        attend_window(key, query, as_left(value, HEAD, TOKENS, room->value), position + head * TOKENS * TOKENS,
-                      out + head * HEAD * TOKENS, room->logits);
+        attend_window(as_keys(key, TOKENS, room->keys), query, as_left(value, HEAD, TOKENS, room->value),
+                      position + head * TOKENS * TOKENS, out + head * HEAD * TOKENS, room->logits);
     }
 }
 
@@ -38,17 +39,16 @@ static void stripe_branch(const Block *block, const float *x, const float *right
     float *operand = room->value; /* free until the values are needed */
     linear(96, 64, block->stripe_weight, block->stripe_bias, right, room->qkv);
     anchor_sums(x, 64, sums);
-    linear_tiles(ANCHORS / LANES, 32, 64, ANCHORS, block->anchor_weight, block->anchor_bias,
-                 as_right(sums, 64, ANCHORS, operand), anchors, PLAIN);
+    linear_anchors(32, 64, block->anchor_weight, block->anchor_bias, as_right(sums, 64, ANCHORS, operand), anchors);
     for (int head = 0; head < 2; head++) {
         float *query = room->qkv + head * HEAD * TOKENS, *key = query + 32 * TOKENS, *value = query + 64 * TOKENS;
         float *anchor = anchors + head * HEAD * ANCHORS;
         normalised(query, TOKENS, block->spread_scale[head], query);
         normalised(key, TOKENS, block->gather_scale[head], key);
         normalised(anchor, ANCHORS, 1.0f, anchor);
-        attend_gather(key, anchor, as_left(value, HEAD, TOKENS, room->value),
+        attend_gather(as_keys(key, TOKENS, room->keys), anchor, as_left(value, HEAD, TOKENS, room->value),
                       block->gather_position + head * TOKENS * ANCHORS, gathered, room->logits);
-        attend_spread(anchor, query, as_left(gathered, HEAD, ANCHORS, room->value),
+        attend_spread(as_keys(anchor, ANCHORS, room->keys), query, as_left(gathered, HEAD, ANCHORS, room->value),
                       block->spread_position + head * TOKENS * ANCHORS, out + head * HEAD * TOKENS, room->logits);
     }
 }
@@ -71,8 +71,9 @@ static void block_on_window(const Block *block, float *x, Room *room) {
     stripe_branch(block, x, right, room->joined + 32 * TOKENS, room);
     linear(64, 64, block->proj_weight, block->proj_bias, as_right(room->joined, 64, TOKENS, room->operand), room->result);
     add_normed(x, room->result, block->norm1_weight, block->norm1_bias, 1);
-    linear_gelu(128, 64, block->fc1_weight, block->fc1_bias, as_right(x, 64, TOKENS, room->operand), room->hidden);
-    linear(64, 128, block->fc2_weight, block->fc2_bias, as_right(room->hidden, 128, TOKENS, room->operand), room->result);
+    const float *hidden = linear_gelu(128, 64, block->fc1_weight, block->fc1_bias, as_right(x, 64, TOKENS, room->operand),
+                                      room->hidden, room->operand);
+    linear(64, 128, block->fc2_weight, block->fc2_bias, hidden, room->result);
     add_normed(x, room->result, block->norm2_weight, block->norm2_bias, 1);
 }
 

@@ -15,6 +15,40 @@ typedef struct Sink {
     int floats;
 } Sink;
 
+/* The nine taps of a 3x3 convolution from three rows that begin one pixel left of the first. */
+INLINE void taps_3x3(const float *const rows[3], int depth, const float *taps[9]) {
+    for (int tap = 0; tap < 9; tap++) taps[tap] = rows[tap / 3] + tap % 3 * depth;
+}
+
+#define FIRST_PIXELS 4
+
+INLINE void first_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x, float *out) {
+    for (int channel = 0; channel < CHANNELS; channel += 2 * LANES) {
+        vec acc[FIRST_PIXELS * 2];
+        UNROLL for (int i = 0; i < 2 * pixels; i++) acc[i] = load(bias + channel + i % 2 * LANES);
+        for (int tap = 0; tap < 9; tap++) {
+            const float *in = rows[tap / 3] + (x + tap % 3) * 4, *w = weight + tap * 4 * CHANNELS + channel;
+            for (int k = 0; k < 3; k++, w += CHANNELS) {
+                vec low = load(w), high = load(w + LANES);
+                UNROLL for (int i = 0; i < pixels; i++) {
+                    vec left = splat(in[i * 4 + k]);
+                    acc[2 * i] = vfma(left, low, acc[2 * i]), acc[2 * i + 1] = vfma(left, high, acc[2 * i + 1]);
+                }
+            }
+        }
+        UNROLL for (int i = 0; i < 2 * pixels; i++) store(out + (x + i / 2) * CHANNELS + channel + i % 2 * LANES, acc[i]);
+    }
+}
+
+/* One row of the 3x3 convolution from the image, always in floats. width a multiple of 4; a pixel of the input has 4 floats,
+ * the last without meaning; weight (9, 4, 64). */
+static void first_row(const float *const rows[3], const float *weight, const float *bias, int width, float *out) {
+    for (int x = 0; x < width; x += FIRST_PIXELS) first_tile(FIRST_PIXELS, rows, weight, bias, x, out);
+}
+
+#if defined(VSAPISR_AMX)
+#include "amx_conv.h"
+#else
 INLINE void conv_tile(int pixels, const float *const *taps, int count, int depth, const float *weight, const float *bias,
                       int x, int channel, const Sink *sink) {
     vec acc[TILE_PIXELS * 2], low = load(bias + channel), high = load(bias + channel + LANES);
@@ -56,32 +90,6 @@ static void conv_row(const float *const *taps, int count, int depth, const float
     }
 }
 
-#define FIRST_PIXELS 4
-
-INLINE void first_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x, float *out) {
-    for (int channel = 0; channel < CHANNELS; channel += 2 * LANES) {
-        vec acc[FIRST_PIXELS * 2];
-        UNROLL for (int i = 0; i < 2 * pixels; i++) acc[i] = load(bias + channel + i % 2 * LANES);
-        for (int tap = 0; tap < 9; tap++) {
-            const float *in = rows[tap / 3] + (x + tap % 3) * 4, *w = weight + tap * 4 * CHANNELS + channel;
-            for (int k = 0; k < 3; k++, w += CHANNELS) {
-                vec low = load(w), high = load(w + LANES);
-                UNROLL for (int i = 0; i < pixels; i++) {
-                    vec left = splat(in[i * 4 + k]);
-                    acc[2 * i] = vfma(left, low, acc[2 * i]), acc[2 * i + 1] = vfma(left, high, acc[2 * i + 1]);
-                }
-            }
-        }
-        UNROLL for (int i = 0; i < 2 * pixels; i++) store(out + (x + i / 2) * CHANNELS + channel + i % 2 * LANES, acc[i]);
-    }
-}
-
-/* One row of the 3x3 convolution from the image, always in floats. width a multiple of 4; a pixel of the input has 4 floats,
- * the last without meaning; weight (9, 4, 64). */
-static void first_row(const float *const rows[3], const float *weight, const float *bias, int width, float *out) {
-    for (int x = 0; x < width; x += FIRST_PIXELS) first_tile(FIRST_PIXELS, rows, weight, bias, x, out);
-}
-
 #define LAST_PIXELS 4
 
 INLINE void last_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x,
@@ -108,10 +116,6 @@ static void last_row(const float *const rows[3], const float *weight, const floa
     for (; width - x >= LAST_PIXELS; x += LAST_PIXELS) last_tile(LAST_PIXELS, rows, weight, bias, x, out);
     for (; x < width; x++) last_tile(1, rows, weight, bias, x, out);
 }
-
-/* The nine taps of a 3x3 convolution from three rows that begin one pixel left of the first. */
-INLINE void taps_3x3(const float *const rows[3], int depth, const float *taps[9]) {
-    for (int tap = 0; tap < 9; tap++) taps[tap] = rows[tap / 3] + tap % 3 * depth;
-}
+#endif
 
 #endif

@@ -27,6 +27,33 @@ INLINE void tile(int rows, int wide, vec *acc, const float *a, ptrdiff_t a_row, 
     }
 }
 
+/* Rows (rows, columns) of floats as the right operand of a product over the rows: itself, or pairs of rows in scratch. */
+static const float *as_right(const float *x, int rows, int columns, float *scratch) {
+#if defined(VSAPISR_AVX512_BF16)
+    for (int row = 0; row < rows; row += 2)
+        for (int i = 0; i < columns; i += LANES)
+            store_pairs(scratch + row / 2 * columns + i, load(x + row * columns + i), load(x + (row + 1) * columns + i));
+    return scratch;
+#else
+    (void)rows, (void)columns, (void)scratch;
+    return x;
+#endif
+}
+
+/* (rows, columns) of floats as the left operand of a product over the columns: itself, or (rows, columns / 2) units. */
+static const float *as_left(const float *x, int rows, int columns, float *scratch) {
+#if defined(VSAPISR_AVX512_BF16)
+    for (int i = 0; i < rows * columns; i += 32) store_values(scratch + i / 2, load(x + i), load(x + i + 16));
+    return scratch;
+#else
+    (void)rows, (void)columns, (void)scratch;
+    return x;
+#endif
+}
+
+#if defined(VSAPISR_AMX)
+#include "amx.h"
+#else
 enum { PLAIN, WITH_GELU };
 
 /* out (rows, columns) = weight (packed) x b (UNITS(depth), columns) + bias, float out; columns a multiple of
@@ -52,32 +79,17 @@ static void linear(int rows, int depth, const float *weight, const float *bias, 
     linear_tiles(2, rows, depth, 64, weight, bias, b, out, PLAIN);
 }
 
-static void linear_gelu(int rows, int depth, const float *weight, const float *bias, const float *b, float *out) {
+/* out (rows, 16) of b (UNITS(depth), 16) */
+static void linear_anchors(int rows, int depth, const float *weight, const float *bias, const float *b, float *out) {
+    linear_tiles(16 / LANES, rows, depth, 16, weight, bias, b, out, PLAIN);
+}
+
+/* GELU of the same, as the right operand of a product over the rows, in out or in operand. */
+static const float *linear_gelu(int rows, int depth, const float *weight, const float *bias, const float *b, float *out,
+                                float *operand) {
     linear_tiles(2, rows, depth, 64, weight, bias, b, out, WITH_GELU);
+    return as_right(out, rows, 64, operand);
 }
-
-/* Rows (rows, columns) of floats as the right operand of a product over the rows: itself, or pairs of rows in scratch. */
-static const float *as_right(const float *x, int rows, int columns, float *scratch) {
-#if defined(VSAPISR_AVX512_BF16)
-    for (int row = 0; row < rows; row += 2)
-        for (int i = 0; i < columns; i += LANES)
-            store_pairs(scratch + row / 2 * columns + i, load(x + row * columns + i), load(x + (row + 1) * columns + i));
-    return scratch;
-#else
-    (void)rows, (void)columns, (void)scratch;
-    return x;
 #endif
-}
-
-/* (rows, columns) of floats as the left operand of a product over the columns: itself, or (rows, columns / 2) units. */
-static const float *as_left(const float *x, int rows, int columns, float *scratch) {
-#if defined(VSAPISR_AVX512_BF16)
-    for (int i = 0; i < rows * columns; i += 32) store_values(scratch + i / 2, load(x + i), load(x + i + 16));
-    return scratch;
-#else
-    (void)rows, (void)columns, (void)scratch;
-    return x;
-#endif
-}
 
 #endif

@@ -1,15 +1,51 @@
 /* The network on the CPU as one call, in the instruction set asked for. */
+#define _GNU_SOURCE /* syscall */
 #include "native.h"
 
-/* The best that can be asked for. */
-EXPORT int vsapisr_level(void) { return processor_level(); }
+#ifdef VSAPISR_AMX_KERNELS
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-/* Bytes that an image needs beside its input and output; level at most vsapisr_level(), and not 0. AVX512_BF16 computes in
- * bfloat16 and takes weights in it, the others in float. */
+#ifdef VSAPISR_KERNELS
+static const struct {
+    size_t (*workspace)(long height, long width, long threads);
+    void (*run)(const Network *network, const Image *image);
+} levels[] = {
+    [AVX2] = {vsapisr_workspace_avx2, vsapisr_run_avx2},
+    [AVX512] = {vsapisr_workspace_avx512, vsapisr_run_avx512},
+    [AVX512_BF16] = {vsapisr_workspace_avx512_bf16, vsapisr_run_avx512_bf16},
+#ifdef VSAPISR_AMX_KERNELS
+    [AMX] = {vsapisr_workspace_amx, vsapisr_run_amx},
+#endif
+};
+#endif
+
+/* Whether this processor has AMX with bfloat16, and the system grants its registers to this process: for good, when asked. */
+static int has_amx(void) {
+#ifdef VSAPISR_AMX_KERNELS
+    enum { TILE = 1 << 24, BF16 = 1 << 22 };              /* of cpuid */
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* of the kernel's x86 ABI */
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & TILE && d & BF16 &&
+           !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+#else
+    return 0;
+#endif
+}
+
+/* The best that can be asked for. */
+EXPORT int vsapisr_level(void) {
+    const int level = processor_level();
+    return level == AVX512_BF16 && has_amx() ? AMX : level;
+}
+
+/* Bytes that an image needs beside its input and output; level at most vsapisr_level(), and not 0. AVX512_BF16 and AMX compute
+ * in bfloat16 and take weights in it, the others in float. */
 EXPORT size_t vsapisr_workspace(int level, long height, long width, long threads) {
 #ifdef VSAPISR_KERNELS
-    if (level == AVX512_BF16) return vsapisr_workspace_avx512_bf16(height, width, threads);
-    return (level == AVX512 ? vsapisr_workspace_avx512 : vsapisr_workspace_avx2)(height, width, threads);
+    return levels[level].workspace(height, width, threads);
 #else
     (void)level, (void)height, (void)width, (void)threads;
     return 0;
@@ -18,8 +54,7 @@ EXPORT size_t vsapisr_workspace(int level, long height, long width, long threads
 
 EXPORT void vsapisr_upscale(int level, const Network *network, const Image *image) {
 #ifdef VSAPISR_KERNELS
-    if (level == AVX512_BF16) vsapisr_run_avx512_bf16(network, image);
-    else (level == AVX512 ? vsapisr_run_avx512 : vsapisr_run_avx2)(network, image);
+    levels[level].run(network, image);
 #else
     (void)level, (void)network, (void)image;
 #endif

@@ -10,8 +10,10 @@
 size_t vsapisr_workspace_avx2(long height, long width, long threads);
 size_t vsapisr_workspace_avx512(long height, long width, long threads);
 size_t vsapisr_workspace_avx512_bf16(long height, long width, long threads);
+size_t vsapisr_workspace_amx(long height, long width, long threads);
 void vsapisr_run_avx2(const Network *network, const Image *image);
 void vsapisr_run_avx512(const Network *network, const Image *image);
 void vsapisr_run_avx512_bf16(const Network *network, const Image *image);
+void vsapisr_run_amx(const Network *network, const Image *image);
 
 #endif

@@ -1,7 +1,9 @@
 /* What the caller hands over: weights and one image. vsapisr/networks/native.py has the same structures.
  *
  * Linear layers: (rows / 8, depth in units, 8). Convolutions: (output channels / 32, taps, input channels in units, 32),
- * taps by row and column. Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats. */
+ * taps by row and column. Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats.
+ * For AMX (see amx.h): linear layers (rows, depth in units), their biases each 16 times, the last convolution (9 taps, 64 in
+ * units, 16), its bias filled up to 16. */
 #ifndef VSAPISR_NETWORK_H
 #define VSAPISR_NETWORK_H
 

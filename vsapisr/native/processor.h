@@ -7,15 +7,23 @@
 #define VSAPISR_KERNELS 1
 #endif
 
+/* AMX: only where the compiler knows it, and under Linux, which has to be asked for its registers. */
+#if defined(VSAPISR_KERNELS) && defined(__linux__) && defined(__has_include)
+#if __has_include(<amxbf16intrin.h>)
+#define VSAPISR_AMX_KERNELS 1
+#endif
+#endif
+
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
 #else
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { NOTHING, AVX2, AVX512, AVX512_BF16 };
+enum { NOTHING, AVX2, AVX512, AVX512_BF16, AMX };
 
-/* The best that this processor (and its system) can do, as one of the numbers above. */
+/* The best that this processor (and its system) can do, as one of the numbers above; AMX is for whoever
+ * needs it to look for. */
 static inline int processor_level(void) {
 #ifdef VSAPISR_KERNELS
     __builtin_cpu_init();

@@ -179,6 +179,9 @@ static void run_member(void *job, Team *team, int number) {
     float *memory = run->private + number * private_floats(run->image->width);
     Room *room = (Room *)memory;
     float *line = memory + aligned(sizeof(Room) / sizeof(float));
+#if defined(VSAPISR_AMX)
+    tiles_begin();
+#endif
     first_convolution(run, team);
     start(run, team, room);
     const Block *block = run->network->blocks;
@@ -188,6 +191,9 @@ static void run_member(void *job, Team *team, int number) {
     }
     stage_convolution(run, run->network->stages, team, room, line);
     run_tail(run, team, memory);
+#if defined(VSAPISR_AMX)
+    tiles_end();
+#endif
 }
 
 size_t WORKSPACE(long height, long width, long threads) {

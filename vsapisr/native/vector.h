@@ -1,6 +1,6 @@
 /* One vector type for three instruction sets, chosen by the file that includes this: VSAPISR_AVX2, VSAPISR_AVX512,
- * VSAPISR_AVX512_BF16. Only static functions: a name shared between files compiled for different processors would let the
- * linker give one processor the other's code.
+ * VSAPISR_AVX512_BF16, the last with or without VSAPISR_AMX. Only static functions: a name shared between files compiled for
+ * different processors would let the linker give one processor the other's code.
  *
  * A "unit" is 32 bits of a matrix product's operand: one float, or a pair of bfloat16 values that are neighbours along
  * the product's depth. UNITS(n) is how many of them n values take. */
@@ -11,6 +11,8 @@
 #define VSAPISR_TARGET "avx2,fma"
 #elif defined(VSAPISR_AVX512)
 #define VSAPISR_TARGET "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq"
+#elif defined(VSAPISR_AMX)
+#define VSAPISR_TARGET "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16"
 #else
 #define VSAPISR_TARGET "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"
 #endif
@@ -78,6 +80,8 @@ INLINE vec product(vec a, vec b, vec c) { return _mm512_dpbf16_ps(c, (__m512bh)a
 INLINE void store_values(float *units, vec low, vec high) {
     store(units, (vec)_mm512_cvtne2ps_pbh(high, low));
 }
+/* 16 values in order as bfloat16 */
+INLINE void store_half(float *units, vec x) { _mm256_storeu_si256((__m256i *)units, (__m256i)_mm512_cvtneps_pbh(x)); }
 /* each lane's two values as its pair */
 INLINE void store_pairs(float *units, vec first, vec second) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,

@@ -1,7 +1,7 @@
 """GRL-tiny on the CPU through the compiled library: the whole network in one call, without torch's operators.
 
-The library (``vsapisr/native``) holds kernels for AVX2, AVX-512 and AVX-512 with bfloat16 and says which of them this
-processor has. It knows the published hyperparameters alone, any number of stages and blocks. Where it is missing, or
+The library (``vsapisr/native``) holds kernels for AVX2 and AVX-512 in float32, AVX-512 and AMX in bfloat16, and says which of
+them this processor has. It knows the published hyperparameters alone, any number of stages and blocks. Where it is missing, or
 cannot be used, :class:`~vsapisr.networks.grl_inference.GRLInference` works with torch's operators as on other devices.
 """
 
@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vsapisr import libraries
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "VSAPISR_NATIVE"
 """Environment: ``0`` for torch's operators, or the path of a library; read once."""
-LEVELS = {"avx2": 1, "avx512": 2, "avx512_bf16": 3}
+LEVELS = {"avx2": 1, "avx512": 2, "avx512_bf16": 3, "amx_bf16": 4}
 MAX_THREADS = 256
 FLOATS = ctypes.POINTER(ctypes.c_float)
 BLOCK_FIELDS = (
@@ -89,7 +90,7 @@ def level_for(dtype: torch.dtype, config: GRLConfig) -> int:
         return 0
     level = library.vsapisr_level()
     if dtype == torch.bfloat16:
-        return level if level == LEVELS["avx512_bf16"] else 0
+        return level if level >= LEVELS["avx512_bf16"] else 0
     return min(level, LEVELS["avx512"]) if dtype == torch.float32 else 0
 
 
@@ -100,14 +101,25 @@ def in_units(weight: Tensor, depth: int, dtype: torch.dtype) -> Tensor:
     return weight.unflatten(-1, (-1, pair)).movedim(-2, depth).contiguous()
 
 
-def packed_linear(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """(O, I) -> (O / 8, I in units, 8)."""
+def packed_linear(weight: Tensor, dtype: torch.dtype, level: int) -> Tensor:
+    """(O, I) -> (O / 8, I in units, 8), or (O, I in units) for AMX."""
+    if level == LEVELS["amx_bf16"]:
+        return in_units(weight, 1, dtype)
     return in_units(weight.unflatten(0, (-1, 8)).transpose(1, 2), 1, dtype)
 
 
 def packed_conv(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """(O, I, h, w) -> (O / 32, taps, I in units, 32)."""
     return in_units(weight.flatten(2).unflatten(0, (-1, 32)).permute(0, 3, 2, 1), 2, dtype)
+
+
+def packed_last(weight: Tensor, bias: Tensor, dtype: torch.dtype, level: int) -> tuple[Tensor, Tensor]:
+    """(3, I, 3, 3) -> (3, 9, I in units), or (9, I in units, 16) for AMX, the rest 0; and the bias to it."""
+    weight = weight.flatten(2)
+    if level == LEVELS["amx_bf16"]:
+        rest = 16 - len(bias)
+        return in_units(F.pad(weight.permute(2, 1, 0), (0, rest)), 1, dtype), F.pad(bias, (0, rest))
+    return in_units(weight.transpose(1, 2), 2, dtype), bias
 
 
 class NativeGRL:
@@ -121,13 +133,13 @@ class NativeGRL:
         convs, tail = list(form.convs), form.tail
         stages = [(self._keep(packed_conv(conv.weight, dtype)), self._floats(conv.bias)) for conv in convs[1:]]
         self._stages = [(ctypes.c_void_p * len(stages))(*column) for column in zip(*stages)]
-        first = torch.nn.functional.pad(convs[0].weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 1))
+        first = F.pad(convs[0].weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 1))
+        last, last_bias = packed_last(tail.last.weight, tail.last_bias, dtype, level)
         weights = {
             "first_weight": self._floats(first), "first_bias": self._floats(convs[0].bias),
             "norm_start_weight": self._floats(form.norm_start.weight), "norm_start_bias": self._floats(form.norm_start.bias),
             "norm_end_weight": self._floats(form.norm_end.weight), "norm_end_bias": self._floats(form.norm_end.bias),
-            "last_weight": self._keep(in_units(tail.last.weight.flatten(2).transpose(1, 2), 2, dtype)),
-            "last_bias": self._floats(tail.last_bias),
+            "last_weight": self._keep(last), "last_bias": self._floats(last_bias),
         }  # fmt: skip
         for name, weight, bias in (
             ("before", tail.before.weight, tail.before.bias), ("hr", tail.hr.weight, tail.hr.bias),
@@ -159,23 +171,27 @@ class NativeGRL:
         heads = attention.heads_stripe
         spread, gather = attention.stripe_scale.split(heads)
         fields = {
-            name: self._keep(packed_linear(weight, dtype))
+            name: self._keep(packed_linear(weight, dtype, self.level))
             for name, weight in (
                 ("window_weight", attention.window_weight), ("stripe_weight", attention.stripe_weight),
                 ("anchor_weight", attention.anchor_weight), ("proj_weight", attention.proj_weight),
                 ("fc1_weight", block.fc1.weight), ("fc2_weight", block.fc2.weight),
             )
         }  # fmt: skip
-        vectors = {
+        biases = {
             "window_bias": attention.window_bias, "stripe_bias": attention.stripe_bias, "anchor_bias": attention.anchor_bias,
             "proj_bias": attention.proj_bias, "fc1_bias": block.fc1.bias, "fc2_bias": block.fc2.bias,
+        }  # fmt: skip
+        if self.level == LEVELS["amx_bf16"]:
+            biases = {name: bias[:, None].expand(-1, 16) for name, bias in biases.items()}
+        vectors = {
             "norm1_weight": block.norm1.weight, "norm1_bias": block.norm1.bias,
             "norm2_weight": block.norm2.weight, "norm2_bias": block.norm2.bias,
             "window_scale": attention.window_scale[: attention.heads_window], "spread_scale": spread, "gather_scale": gather,
         }  # fmt: skip
         tables = {name: getattr(attention, name).transpose(-2, -1)
                   for name in ("window_position", "gather_position", "spread_position")}  # fmt: skip
-        fields |= {name: self._floats(value) for name, value in (vectors | tables).items()}
+        fields |= {name: self._floats(value) for name, value in (biases | vectors | tables).items()}
         return BlockStruct(shifted=attention.shifted, **fields)
 
     def __deepcopy__(self, memo: dict) -> NativeGRL:
