@@ -1,0 +1,98 @@
+"""What the levels of ``evaluate`` leave to win: Lanczos without the damage, colours with parts of the original put back.
+
+python -m scripts.limits --gt some/drawings [--levels light,medium,heavy]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+
+import cv2
+import numpy as np
+
+from train.colour import colour_error, reduced
+from train.degradation.config import DegradationConfig
+from train.images import list_images, read_image
+from train.levels import LEVELS, check_levels, lanczos, quarter, small_picture, whole
+from train.metrics import psnr_y
+from vsapisr.errors import VsapisrError
+
+WEIGHTS = np.array([0.299, 0.587, 0.114])  # BT.601
+AS_IT_IS, LUMA, CHROMA, HALF = ("the source as it is", "luma of the original, chroma of the source",
+                                "luma of the source, chroma of the original", "the original with chroma at half the size")
+
+
+def split(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 -> luma (H, W, 1) and what each channel has beyond it (H, W, 3), floats."""
+    y = (rgb @ WEIGHTS)[..., None]
+    return y, rgb - y
+
+
+def joined(y: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+    """The reverse of :func:`split`, of parts that need not belong together."""
+    return np.clip(np.round(y + chroma), 0, 255).astype(np.uint8)
+
+
+def at_half(chroma: np.ndarray) -> np.ndarray:
+    """4:2:0 without a codec: (H, W, 3) floats averaged over 2x2 and enlarged by bicubic interpolation."""
+    height, width = chroma.shape[:2]
+    small = cv2.resize(chroma, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def colours(gt: np.ndarray, source: np.ndarray) -> dict[str, float]:
+    """Colour errors at the small size, of (4H, 4W, 3) and (H, W, 3)."""
+    truth = reduced(gt)
+    (y, chroma), (source_y, source_chroma) = split(truth), split(source)
+    mixed = {AS_IT_IS: source, LUMA: joined(y, source_chroma), CHROMA: joined(source_y, chroma), HALF: joined(y, at_half(chroma))}
+    return {name: colour_error(image, truth) for name, image in mixed.items()}
+
+
+def measure(paths: list[Path], levels: tuple[str, ...], seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """(level, values of one picture) with "lanczos", "untouched" (Lanczos without damage) in dB and the colour errors."""
+    for index, path in enumerate(paths):
+        gt = whole(read_image(path))
+        untouched = psnr_y(lanczos(quarter(gt)), gt)
+        for level in levels:
+            source = small_picture(gt, level, seed, index, DegradationConfig())
+            yield level, {"lanczos": psnr_y(lanczos(source), gt), "untouched": untouched, **colours(gt, source)}
+
+
+def report(found: dict[str, list[dict[str, float]]]) -> str:
+    """Two Markdown tables, means over the pictures."""
+    def mean(level: str, name: str) -> float:
+        return fmean(values[name] for values in found[level])
+
+    head = f"| {' | '.join(found)} |\n| --- {'| --- ' * len(found)}|"
+    rows = [f"| PSNR-Y, dB {head}",
+            "| Lanczos | " + " | ".join(f"{mean(level, 'lanczos'):.2f}" for level in found) + " |",
+            "| Lanczos from the undamaged quarter | "
+            + " | ".join(f"{mean(level, 'untouched'):.2f}" for level in found) + " |", "",
+            f"| colour error {head}"]
+    rows += [f"| {name} | " + " | ".join(f"{mean(level, name):.2f}" for level in found) + " |"
+             for name in (AS_IT_IS, LUMA, CHROMA, HALF)]
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.limits", description=__doc__.splitlines()[0])
+    parser.add_argument("--gt", required=True, help="folder of drawings")
+    parser.add_argument("--levels", default=",".join(LEVELS), help="as in evaluate")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    levels = tuple(options.levels.split(","))
+    found: dict[str, list[dict[str, float]]] = {level: [] for level in levels}
+    try:
+        check_levels(levels)
+        for level, values in measure(list_images(options.gt), levels, options.seed):
+            found[level].append(values)
+    except VsapisrError as error:
+        parser.error(str(error))
+    print(report(found))
+
+
+if __name__ == "__main__":
+    main()
