@@ -95,6 +95,14 @@ def test_bfloat16(net: GRL, level: int, size: tuple[int, int]) -> None:
     assert error < -37  # values have 8 bits: 2**-9 of relative error in every operand
 
 
+def test_results_in_bfloat16_are_not_rounded_to_it(net: GRL) -> None:
+    """An 8-bit result would make bands in gradients of 10 bits."""
+    if not native.level_for(torch.bfloat16, GRLConfig()):
+        pytest.skip("this processor has no such instructions")
+    got = GRLInference(net, torch.bfloat16)(image(16, 24))
+    assert got.dtype == torch.float32 and (got != got.bfloat16()).float().mean() > 0.9
+
+
 @pytest.mark.parametrize("level", LEVELS.values())
 def test_the_number_of_threads_changes_nothing(net: GRL, level: int) -> None:
     form, x = kernels(net, level), image(80, 48)
@@ -155,7 +163,7 @@ def test_the_inference_form_uses_them_or_torch(net: GRL, monkeypatch: pytest.Mon
     torch.testing.assert_close(form(x), want, atol=1e-4, rtol=0)
     assert calls and form(x.double()).dtype == torch.float32
     assert torch.equal(copy.deepcopy(form)(x), form(x))
-    assert GRLInference(net).to(torch.float16)(x[..., :8, :8]).dtype == torch.float16
+    assert GRLInference(net).to(torch.float16)(x[..., :8, :8].half()).dtype == torch.float16
     calls.clear()
     monkeypatch.setattr(native, "load_library", lambda: None)
     torch.testing.assert_close(GRLInference(net)(x), want, atol=1e-4, rtol=0)

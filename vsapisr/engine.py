@@ -231,8 +231,10 @@ class Engine:
         return [self.finish(job, enlarged[i : i + 1]) for i, job in enumerate(jobs)]
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:
-        """(1, 3, H, W) in the network's precision, padded to the window as the network itself would pad."""
-        return pad_to_window(to_rgb(samples, job.source, job.source_colour), 8).to(self.dtype)
+        """(1, 3, H, W), padded to the window as the network itself would pad; in its precision on a GPU, where graphs take no
+        other, and in float32 on the CPU, where a result in bfloat16 would have 8 bits."""
+        rgb = pad_to_window(to_rgb(samples, job.source, job.source_colour), 8)
+        return rgb.to(self.dtype) if self.device.type == "cuda" else rgb
 
     def finish(self, job: Job, enlarged: Tensor) -> list[Tensor]:
         """Cut off the padding, convert, keep what is to be kept: contiguous planes on the device."""

@@ -40,7 +40,8 @@ def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 class GRLCuda(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) in the network's own type, not clamped; for inference only.
+    """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped; for inference only. The result of a
+    float32 image is float32, of others it has the network's own type.
 
     ``use`` is ``auto``; ``kernels`` takes them without asking for speed, but still for correctness; ``plain`` never does.
     """
@@ -165,7 +166,8 @@ class GRLCuda(nn.Module):
             height, width = image.shape[-2:]
             x = pad_to_window(image.to(self.dtype), self.config.window)
             x = (self.kernel_body or self.plain_body)(x)
-            return (self.kernel_tail or self.plain_tail)(x, self.scale * height, self.scale * width)
+            out = (self.kernel_tail or self.plain_tail)(x, self.scale * height, self.scale * width)
+            return out.float() if image.dtype == torch.float32 else out
 
 
 def first_line(error: BaseException) -> str:

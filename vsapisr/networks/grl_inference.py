@@ -192,8 +192,8 @@ class InferenceBlock(nn.Module):
 class GRLInference(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) like :class:`~vsapisr.networks.grl.GRL`, for inference only.
 
-    In fp32 within 1e-4 of GRL. The result has the network's own dtype, whatever the input's is. The module holds its
-    own constants: later changes of that GRL do not reach it. Raises ArgumentError for a window of odd side.
+    In fp32 within 1e-4 of GRL. The result of a float32 image is float32, in low precision too: there compiled kernels take it
+    and give it unrounded. Of others it has the network's own dtype. The module holds its own constants: later changes of that GRL do not reach it. Raises ArgumentError for a window of odd side.
     """
 
     scale = 4
@@ -269,16 +269,16 @@ class GRLInference(nn.Module):
     def upscale_native(self, native: NativeGRL, image: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         padded = pad_to_window(image.float(), self.config.window)
-        out = native(padded - self.mean.float())[..., : height * self.scale, : width * self.scale]
-        return out.to(self.mean.dtype)
+        return native(padded - self.mean.float())[..., : height * self.scale, : width * self.scale]
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
         upscale, dtype = self.upscale, self.mean.dtype
+        result = torch.float32 if image.dtype == torch.float32 else dtype
         if self.native and self.native.dtype == dtype and image.device.type == self.mean.device.type == "cpu":
             upscale = partial(self.upscale_native, self.native)
         else:
             image = image.to(dtype)
         if image.is_cuda or image.shape[0] == 1:
-            return upscale(image)
-        return torch.cat([upscale(one) for one in image.split(1)])
+            return upscale(image).to(result)
+        return torch.cat([upscale(one).to(result) for one in image.split(1)])
