@@ -42,9 +42,9 @@ def image(height: int, width: int, seed: int = 0) -> Tensor:
 
 
 def kernels(net: GRL, level: int) -> NativeGRL:
-    if native.load_library().vsapisr_level() < level:
-        pytest.skip("this processor has no such instructions")
     dtype = torch.bfloat16 if level in HALVES else torch.float32
+    if native.level_for(dtype, GRLConfig()) < level:
+        pytest.skip("this processor has no such instructions")
     return NativeGRL(GRLInference(net), dtype, level)
 
 

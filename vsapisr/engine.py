@@ -232,7 +232,7 @@ class Engine:
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:
         """(1, 3, H, W), padded to the window as the network itself would pad; in its precision on a GPU, where graphs take no
-        other, and in float32 on the CPU, where a result in bfloat16 would have 8 bits."""
+        other, and in float32 on the CPU, whose kernels need not round to the 8 bits of bfloat16."""
         rgb = pad_to_window(to_rgb(samples, job.source, job.source_colour), 8)
         return rgb.to(self.dtype) if self.device.type == "cuda" else rgb
 

@@ -1,5 +1,5 @@
 /* conv.h's rows by AMX: pixels are the left operand's rows, four tiles of them at a time. The last tile of a row reads up to
- * eight pixels past its end, whatever is there, and leaves their results out: behind every row there is more of the workspace. */
+ * eight pixels past its end, whatever is there, and leaves their results out: behind each row is more of the workspace. */
 #ifndef VSAPISR_AMX_CONV_H
 #define VSAPISR_AMX_CONV_H
 

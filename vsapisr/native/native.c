@@ -22,26 +22,26 @@ static const struct {
 };
 #endif
 
-/* Whether this processor has AMX with bfloat16, and the system grants its registers to this process: for good, when asked. */
-static int has_amx(void) {
+/* The best that can be asked for, but AMX. */
+EXPORT int vsapisr_level(void) { return processor_level(); }
+
+/* The best that can be asked for in bfloat16, or a level that has none. Where the processor has AMX this asks the system for
+ * its registers: for the whole process and for good, and from then on no thread can have a small stack for signals. So it is
+ * for those who want bfloat16, and its answer may change. */
+EXPORT int vsapisr_level_bf16(void) {
+    const int level = processor_level();
 #ifdef VSAPISR_AMX_KERNELS
     enum { TILE = 1 << 24, BF16 = 1 << 22 };              /* of cpuid */
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* of the kernel's x86 ABI */
     unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & TILE && d & BF16 &&
-           !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
-#else
-    return 0;
+    if (level == AVX512_BF16 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && d & TILE && d & BF16 &&
+        !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA))
+        return AMX;
 #endif
+    return level;
 }
 
-/* The best that can be asked for. */
-EXPORT int vsapisr_level(void) {
-    const int level = processor_level();
-    return level == AVX512_BF16 && has_amx() ? AMX : level;
-}
-
-/* Bytes that an image needs beside its input and output; level at most vsapisr_level(), and not 0. AVX512_BF16 and AMX compute
+/* Bytes that an image needs beside its input and output; level one of those above, and not 0. AVX512_BF16 and AMX compute
  * in bfloat16 and take weights in it, the others in float. */
 EXPORT size_t vsapisr_workspace(int level, long height, long width, long threads) {
 #ifdef VSAPISR_KERNELS

@@ -1,9 +1,9 @@
 /* What the caller hands over: weights and one image. vsapisr/networks/native.py has the same structures.
  *
  * Linear layers: (rows / 8, depth in units, 8). Convolutions: (output channels / 32, taps, input channels in units, 32),
- * taps by row and column. Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats.
- * For AMX (see amx.h): linear layers (rows, depth in units), their biases each 16 times, the last convolution (9 taps, 64 in
- * units, 16), its bias filled up to 16. */
+ * taps by row and column; in floats those of the stages and of hr are transformed, with 16 places for taps (see winograd.h).
+ * Units are floats, or pairs of bfloat16 (see vector.h); vectors and tables are floats. For AMX (see amx.h): linear layers
+ * (rows, depth in units), their biases each 16 times, the last convolution (9 taps, 64 in units, 16), its bias 16. */
 #ifndef VSAPISR_NETWORK_H
 #define VSAPISR_NETWORK_H
 
@@ -30,7 +30,7 @@ typedef struct Network {
     const float *up1_weight, *up1_bias; /* 64 -> 4 phases of 64, 2x2 taps */
     const float *up2_weight, *up2_bias;
     const float *hr_weight, *hr_bias;
-    const float *last_weight, *last_bias; /* (3, 9 taps, 64 in units) */
+    const float *last_weight, *last_bias; /* (3, 9 taps, 64 in units); see above */
 } Network;
 
 typedef struct Image {

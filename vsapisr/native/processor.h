@@ -9,7 +9,7 @@
 
 /* AMX: only where the compiler knows it, and under Linux, which has to be asked for its registers. */
 #if defined(VSAPISR_KERNELS) && defined(__linux__) && defined(__has_include)
-#if __has_include(<amxbf16intrin.h>)
+#if __has_include(<amxbf16intrin.h>) || (defined(__clang__) && __clang_major__ >= 12 && __has_include(<amxintrin.h>))
 #define VSAPISR_AMX_KERNELS 1
 #endif
 #endif

@@ -22,7 +22,7 @@ typedef struct Run {
 static size_t aligned(size_t floats) { return (floats + 31) / 16 * 16; }
 
 static size_t private_floats(long width) {
-    const size_t body = aligned(sizeof(Room) / sizeof(float)) + aligned((size_t)width * CHANNELS);
+    const size_t body = aligned(sizeof(Room) / sizeof(float)) + aligned((size_t)2 * width * CHANNELS) + WINOGRAD_FLOATS;
     return aligned(tail_floats(width)) > body ? aligned(tail_floats(width)) : body;
 }
 
@@ -121,37 +121,46 @@ static void run_block(const Run *run, const Block *block, Team *team, Room *room
     team_wait(team);
 }
 
+/* A row of the image, (width, 64), added to the features or to x. */
+static void add_line(const Run *run, const float *line, long y, int to_features) {
+    const long width = run->image->width;
+    if (to_features) {
+        float *to = run->features + ((y + 1) * (width + 2) + 1) * CHANNELS;
+        for (long i = 0; i < width * CHANNELS; i += LANES) store(to + i, load(to + i) + load(line + i));
+        return;
+    }
+    for (long column = 0; column < run->columns; column++) {
+        float *to = run->x + (y / 8 * run->columns + column) * WINDOW + y % 8 * 8;
+        for (int t = 0; t < 8; t += 4)
+            for (int c = 0; c < CHANNELS; c += 4)
+                transpose4(line + (column * 8 + t) * CHANNELS + c, CHANNELS, to + c * TOKENS + t, TOKENS, 1);
+    }
+}
+
 /* x += convolution of y, and y = x; or, after the last stage, features += convolution of the normed x. */
-static void stage_convolution(const Run *run, long stage, Team *team, Room *room, float *line) {
+static void stage_convolution(const Run *run, long stage, Team *team, Room *room, float *lines) {
     const Network *net = run->network;
     const long width = run->image->width, last = stage == net->stages;
+    float *work = lines + aligned((size_t)2 * width * CHANNELS);
     for (long w; (w = team_next(team)) < run->rows * run->columns;) {
         const float *from = run->y + w * WINDOW;
         if (last) add_normed(room->shifted, run->x + w * WINDOW, net->norm_end_weight, net->norm_end_bias, 0);
         window_to_image(run, last ? room->shifted : from, w / run->columns, w % run->columns, room);
     }
     team_wait(team);
-    for (long row; (row = team_next(team)) < run->rows;)
-        for (long y = row * 8; y < row * 8 + 8; y++) {
-            const float *base = run->conv_input + y * (width + 2) * PIXEL, *taps[9];
-            const float *rows[3] = {base, base + (width + 2) * PIXEL, base + (width + 2) * 2 * PIXEL};
-            taps_3x3(rows, PIXEL, taps);
-            Sink sink = {line, CHANNELS, 0, 1};
-            conv_row(taps, 9, PIXEL, net->stage_weight[stage], net->stage_bias[stage], (int)width, &sink);
-            if (last) {
-                float *to = run->features + ((y + 1) * (width + 2) + 1) * CHANNELS;
-                for (long i = 0; i < width * CHANNELS; i += LANES) store(to + i, load(to + i) + load(line + i));
-                continue;
-            }
-            for (long column = 0; column < run->columns; column++)
-                for (int t = 0; t < 8; t += 4)
-                    for (int c = 0; c < CHANNELS; c += 4)
-                        transpose4(line + (column * 8 + t) * CHANNELS + c, CHANNELS,
-                                   run->x + (row * run->columns + column) * WINDOW + c * TOKENS + y % 8 * 8 + t, TOKENS, 1);
-            if (y % 8 == 7)
-                memcpy(run->y + row * run->columns * WINDOW, run->x + row * run->columns * WINDOW,
-                       run->columns * WINDOW * sizeof(float));
+    for (long row; (row = team_next(team)) < run->rows;) {
+        for (long y = row * 8; y < row * 8 + 8; y += 2) {
+            const float *rows[4];
+            Sink sinks[2];
+            for (int i = 0; i < 4; i++) rows[i] = run->conv_input + (y + i) * (width + 2) * PIXEL;
+            for (int i = 0; i < 2; i++) sinks[i] = (Sink){lines + i * width * CHANNELS, CHANNELS, 0, 1};
+            two_rows(rows, net->stage_weight[stage], net->stage_bias[stage], (int)width, sinks, work);
+            for (int i = 0; i < 2; i++) add_line(run, lines + i * width * CHANNELS, y + i, last);
         }
+        if (!last)
+            memcpy(run->y + row * run->columns * WINDOW, run->x + row * run->columns * WINDOW,
+                   run->columns * WINDOW * sizeof(float));
+    }
     team_wait(team);
 }
 
@@ -178,7 +187,7 @@ static void run_member(void *job, Team *team, int number) {
     const Run *run = job;
     float *memory = run->private + number * private_floats(run->image->width);
     Room *room = (Room *)memory;
-    float *line = memory + aligned(sizeof(Room) / sizeof(float));
+    float *lines = memory + aligned(sizeof(Room) / sizeof(float));
 #if defined(VSAPISR_AMX)
     tiles_begin();
 #endif
@@ -187,9 +196,9 @@ static void run_member(void *job, Team *team, int number) {
     const Block *block = run->network->blocks;
     for (long stage = 0; stage < run->network->stages; stage++) {
         for (long i = 0; i < run->network->depths[stage]; i++) run_block(run, block++, team, room);
-        stage_convolution(run, stage, team, room, line);
+        stage_convolution(run, stage, team, room, lines);
     }
-    stage_convolution(run, run->network->stages, team, room, line);
+    stage_convolution(run, run->network->stages, team, room, lines);
     run_tail(run, team, memory);
 #if defined(VSAPISR_AMX)
     tiles_end();

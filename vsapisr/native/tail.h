@@ -2,10 +2,10 @@
 #ifndef VSAPISR_TAIL_H
 #define VSAPISR_TAIL_H
 
-#include "conv.h"
 #include "network.h"
+#include "winograd.h"
 
-#define KEPT 3 /* rows of a layer */
+#define KEPT 4 /* rows of a layer */
 
 enum { BEFORE, UP1, UP2, HR, LAYERS };
 
@@ -18,6 +18,7 @@ typedef struct Tail {
     const Network *network;
     const float *image; /* (height + 2, width + 2) pixels, the border 0 */
     const float *zero;  /* a row of zeros, the longest */
+    float *work;        /* WINOGRAD_FLOATS */
     Layer layers[LAYERS];
 } Tail;
 
@@ -25,7 +26,8 @@ static size_t layer_floats(long width) { return (size_t)KEPT * (width + 2) * PIX
 
 /* Floats of one thread's rows. */
 static size_t tail_floats(long width) {
-    return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) + (size_t)(4 * width + 2) * PIXEL;
+    return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) + (size_t)(4 * width + 2) * PIXEL +
+           WINOGRAD_FLOATS;
 }
 
 static void tail_begin(Tail *tail, const Network *network, const float *image, long height, long width, float *room) {
@@ -37,6 +39,7 @@ static void tail_begin(Tail *tail, const Network *network, const float *image, l
         room += layer_floats(width * times);
     }
     tail->zero = room;
+    tail->work = room + (4 * width + 2) * PIXEL;
 }
 
 /* Where row `row` of a layer is or will be; begins one pixel left of the first. */
@@ -46,17 +49,25 @@ static const float *made_row(const Tail *tail, int layer, long row) {
     return row < 0 || row >= tail->layers[layer].height ? tail->zero : row_of(&tail->layers[layer], row);
 }
 
-static void make_3x3(Tail *tail, int which, long row) {
+static void make_before(Tail *tail, long row) {
     const Network *net = tail->network;
-    Layer *layer = &tail->layers[which];
+    Layer *layer = &tail->layers[BEFORE];
     const float *rows[3], *taps[9];
-    for (int i = 0; i < 3; i++)
-        rows[i] = which == BEFORE ? tail->image + (row + i) * (layer->width + 2) * PIXEL
-                                  : made_row(tail, which - 1, row - 1 + i);
+    for (int i = 0; i < 3; i++) rows[i] = tail->image + (row + i) * (layer->width + 2) * PIXEL;
     taps_3x3(rows, PIXEL, taps);
-    Sink sink = {row_of(layer, row) + PIXEL, PIXEL, which == BEFORE ? 0.01f : 0.2f, 0};
-    conv_row(taps, 9, PIXEL, which == BEFORE ? net->before_weight : net->hr_weight,
-             which == BEFORE ? net->before_bias : net->hr_bias, (int)layer->width, &sink);
+    Sink sink = {row_of(layer, row) + PIXEL, PIXEL, 0.01f, 0};
+    conv_row(taps, 9, PIXEL, net->before_weight, net->before_bias, (int)layer->width, &sink);
+}
+
+/* Rows `row`, an even one, and the next. */
+static void make_hr(Tail *tail, long row) {
+    const Network *net = tail->network;
+    Layer *layer = &tail->layers[HR];
+    const float *rows[4];
+    Sink sinks[2];
+    for (int i = 0; i < 4; i++) rows[i] = made_row(tail, UP2, row - 1 + i);
+    for (int i = 0; i < 2; i++) sinks[i] = (Sink){row_of(layer, row + i) + PIXEL, PIXEL, 0.2f, 0};
+    two_rows(rows, net->hr_weight, net->hr_bias, (int)layer->width, sinks, tail->work);
 }
 
 static void make_doubled(Tail *tail, int which, long row) {
@@ -79,16 +90,24 @@ static void make_doubled(Tail *tail, int which, long row) {
 static void make_rows(Tail *tail, int which, long row) {
     Layer *layer = &tail->layers[which];
     if (row >= layer->height) row = layer->height - 1;
-    for (; layer->next <= row; layer->next++) {
-        const int doubled = which == UP1 || which == UP2;
-        if (which != BEFORE) make_rows(tail, which - 1, doubled ? layer->next / 2 + layer->next % 2 : layer->next + 1);
-        (doubled ? make_doubled : make_3x3)(tail, which, layer->next);
+    while (layer->next <= row) {
+        const long next = layer->next;
+        if (which == HR) {
+            make_rows(tail, UP2, next + 2);
+            make_hr(tail, next);
+        } else if (which == BEFORE) {
+            make_before(tail, next);
+        } else {
+            make_rows(tail, which - 1, next / 2 + next % 2);
+            make_doubled(tail, which, next);
+        }
+        layer->next += which == HR ? 2 : 1;
     }
 }
 
 /* Output rows of the input's rows top..bottom. */
 static void tail_band(Tail *tail, long top, long bottom, float *output) {
-    static const int halo[LAYERS] = {2, 2, 2, 1}; /* rows of each layer above the band's own */
+    static const int halo[LAYERS] = {2, 2, 3, 2}; /* rows of each layer above the band's own; of HR an even number */
     const long width = 4 * tail->layers[BEFORE].width, height = 4 * tail->layers[BEFORE].height;
     for (int i = 0; i < LAYERS; i++) {
         const long first = tail->layers[i].height / tail->layers[BEFORE].height * top - halo[i];

@@ -192,8 +192,9 @@ class InferenceBlock(nn.Module):
 class GRLInference(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) like :class:`~vsapisr.networks.grl.GRL`, for inference only.
 
-    In fp32 within 1e-4 of GRL. The result of a float32 image is float32, in low precision too: there compiled kernels take it
-    and give it unrounded. Of others it has the network's own dtype. The module holds its own constants: later changes of that GRL do not reach it. Raises ArgumentError for a window of odd side.
+    In fp32 within 1e-4 of GRL. The result of a float32 image is float32, in low precision too, where compiled kernels do not
+    even round it. Of others it has the network's own dtype. The module holds its own constants: later changes of
+    that GRL do not reach it. Raises ArgumentError for a window of odd side.
     """
 
     scale = 4

@@ -68,6 +68,7 @@ def load_library() -> ctypes.CDLL | None:
     try:
         if library is None or not library.vsapisr_level():
             return None
+        library.vsapisr_level_bf16.restype = ctypes.c_int
         library.vsapisr_workspace.restype = ctypes.c_size_t
         library.vsapisr_workspace.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_long]
         library.vsapisr_upscale.restype = None
@@ -82,16 +83,22 @@ def workspace(count: int) -> Tensor:
     return torch.empty(count, dtype=torch.uint8)
 
 
+@cache
+def bf16_level() -> int:
+    """Of the best kernels in bfloat16, 0 if there are none. Asked once: all networks of a process give the same results."""
+    level = load_library().vsapisr_level_bf16()
+    return level if level >= LEVELS["avx512_bf16"] else 0
+
+
 def level_for(dtype: torch.dtype, config: GRLConfig) -> int:
     """Number of the best kernels for a network in that precision; 0 if there are none."""
     library = load_library()
     known = GRLConfig(depths=config.depths, bias_dim=config.bias_dim, drop_path=config.drop_path)
     if library is None or config != known:
         return 0
-    level = library.vsapisr_level()
     if dtype == torch.bfloat16:
-        return level if level >= LEVELS["avx512_bf16"] else 0
-    return min(level, LEVELS["avx512"]) if dtype == torch.float32 else 0
+        return bf16_level()
+    return min(library.vsapisr_level(), LEVELS["avx512"]) if dtype == torch.float32 else 0
 
 
 def in_units(weight: Tensor, depth: int, dtype: torch.dtype) -> Tensor:
@@ -113,6 +120,14 @@ def packed_conv(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return in_units(weight.flatten(2).unflatten(0, (-1, 32)).permute(0, 3, 2, 1), 2, dtype)
 
 
+def transformed(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """(O, I, 3, 3) -> (O, I, 4, 4) in float32, the weights' side of Winograd's F(2x2, 3x3); in bfloat16 as it is."""
+    if dtype == torch.bfloat16:
+        return weight
+    side = weight.new_tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], dtype=torch.float64)
+    return (side @ weight.double() @ side.T).float()
+
+
 def packed_last(weight: Tensor, bias: Tensor, dtype: torch.dtype, level: int) -> tuple[Tensor, Tensor]:
     """(3, I, 3, 3) -> (3, 9, I in units), or (9, I in units, 16) for AMX, the rest 0; and the bias to it."""
     weight = weight.flatten(2)
@@ -131,7 +146,8 @@ class NativeGRL:
         self._blocks = (BlockStruct * max(len(blocks), 1))(*(self._block(block) for block in blocks))
         self._depths = (ctypes.c_long * max(len(form.stages), 1))(*(len(stage) for stage in form.stages))
         convs, tail = list(form.convs), form.tail
-        stages = [(self._keep(packed_conv(conv.weight, dtype)), self._floats(conv.bias)) for conv in convs[1:]]
+        stages = [(self._keep(packed_conv(transformed(conv.weight, dtype), dtype)), self._floats(conv.bias))
+                  for conv in convs[1:]]  # fmt: skip
         self._stages = [(ctypes.c_void_p * len(stages))(*column) for column in zip(*stages)]
         first = F.pad(convs[0].weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 1))
         last, last_bias = packed_last(tail.last.weight, tail.last_bias, dtype, level)
@@ -142,7 +158,7 @@ class NativeGRL:
             "last_weight": self._keep(last), "last_bias": self._floats(last_bias),
         }  # fmt: skip
         for name, weight, bias in (
-            ("before", tail.before.weight, tail.before.bias), ("hr", tail.hr.weight, tail.hr.bias),
+            ("before", tail.before.weight, tail.before.bias), ("hr", transformed(tail.hr.weight, dtype), tail.hr.bias),
             ("up1", tail.up1_weight, tail.up1_bias), ("up2", tail.up2_weight, tail.up2_bias),
         ):  # fmt: skip
             weights |= {f"{name}_weight": self._keep(packed_conv(weight, dtype)), f"{name}_bias": self._floats(bias)}
