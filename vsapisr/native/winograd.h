@@ -86,7 +86,7 @@ INLINE void winograd_squares(int squares, const float *const rows[4], const floa
     }
 }
 
-/* Two rows of `width` pixels, an even number. rows: four, that begin one pixel left of the first; weight (2, PLACES, 64, 32).
+/* Two rows of `width` pixels, a multiple of 4. rows: four, that begin one pixel left of the first; weight (2, PLACES, 64, 32).
  * Every pixel's sum has the same order, however the rows are cut. */
 static void two_rows(const float *const rows[4], const float *weight, const float *bias, int width, const Sink sinks[2],
                      float *room) {
@@ -97,8 +97,7 @@ static void two_rows(const float *const rows[4], const float *weight, const floa
     if (width - x >= 16) winograd_squares(8, rows, weight, bias, x, sinks, room), x += 16;
 #endif
     if (width - x >= 8) winograd_squares(4, rows, weight, bias, x, sinks, room), x += 8;
-    if (width - x >= 4) winograd_squares(2, rows, weight, bias, x, sinks, room), x += 4;
-    if (width - x >= 2) winograd_squares(1, rows, weight, bias, x, sinks, room);
+    if (width - x >= 4) winograd_squares(2, rows, weight, bias, x, sinks, room);
 }
 #endif
 
