@@ -10,17 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-import cv2
 import numpy as np
 
 from train.colour import colour_error, reduced
 from train.degradation.config import DegradationConfig
+from train.degradation.resize import resize
 from train.images import list_images, read_image
 from train.levels import LEVELS, check_levels, lanczos, quarter, small_picture, whole
 from train.metrics import psnr_y
+from train.tables import markdown
+from vsapisr.colour import KR_KB
 from vsapisr.errors import VsapisrError
 
-WEIGHTS = np.array([0.299, 0.587, 0.114])  # BT.601
+KR, KB = KR_KB[6]  # BT.601
+WEIGHTS = np.array([KR, 1 - KR - KB, KB])
 AS_IT_IS, LUMA, CHROMA, HALF = ("the source as it is", "luma of the original, chroma of the source",
                                 "luma of the source, chroma of the original", "the original with chroma at half the size")
 
@@ -39,8 +42,7 @@ def joined(y: np.ndarray, chroma: np.ndarray) -> np.ndarray:
 def at_half(chroma: np.ndarray) -> np.ndarray:
     """4:2:0 without a codec: (H, W, 3) floats averaged over 2x2 and enlarged by bicubic interpolation."""
     height, width = chroma.shape[:2]
-    small = cv2.resize(chroma, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return resize(resize(chroma, max(1, height // 2), max(1, width // 2), "area"), height, width, "bicubic")
 
 
 def colours(gt: np.ndarray, source: np.ndarray) -> dict[str, float]:
@@ -53,28 +55,23 @@ def colours(gt: np.ndarray, source: np.ndarray) -> dict[str, float]:
 
 def measure(paths: list[Path], levels: tuple[str, ...], seed: int) -> Iterator[tuple[str, dict[str, float]]]:
     """(level, values of one picture) with "lanczos", "untouched" (Lanczos without damage) in dB and the colour errors."""
+    heavy = DegradationConfig()
     for index, path in enumerate(paths):
         gt = whole(read_image(path))
         untouched = psnr_y(lanczos(quarter(gt)), gt)
         for level in levels:
-            source = small_picture(gt, level, seed, index, DegradationConfig())
+            source = small_picture(gt, level, seed, index, heavy)
             yield level, {"lanczos": psnr_y(lanczos(source), gt), "untouched": untouched, **colours(gt, source)}
 
 
 def report(found: dict[str, list[dict[str, float]]]) -> str:
     """Two Markdown tables, means over the pictures."""
-    def mean(level: str, name: str) -> float:
-        return fmean(values[name] for values in found[level])
+    def row(title: str, name: str) -> list[str]:
+        return [title, *(f"{fmean(values[name] for values in pictures):.2f}" for pictures in found.values())]
 
-    head = f"| {' | '.join(found)} |\n| --- {'| --- ' * len(found)}|"
-    rows = [f"| PSNR-Y, dB {head}",
-            "| Lanczos | " + " | ".join(f"{mean(level, 'lanczos'):.2f}" for level in found) + " |",
-            "| Lanczos from the undamaged quarter | "
-            + " | ".join(f"{mean(level, 'untouched'):.2f}" for level in found) + " |", "",
-            f"| colour error {head}"]
-    rows += [f"| {name} | " + " | ".join(f"{mean(level, name):.2f}" for level in found) + " |"
-             for name in (AS_IT_IS, LUMA, CHROMA, HALF)]
-    return "\n".join(rows)
+    psnr = [row("Lanczos", "lanczos"), row("Lanczos from the undamaged quarter", "untouched")]
+    colour = [row(name, name) for name in (AS_IT_IS, LUMA, CHROMA, HALF)]
+    return f"{markdown(['PSNR-Y, dB', *found], psnr)}\n\n{markdown(['colour error', *found], colour)}"
 
 
 def main() -> None:
