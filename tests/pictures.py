@@ -24,6 +24,13 @@ def coordinates(height: int, width: int, blue: int = 0) -> np.ndarray:
     return np.stack([x // 4, y // 4, np.full_like(x, blue)], axis=2).astype(np.uint8)
 
 
+def ramp(height: int = 12, width: int = 16, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
+    """Smooth, and another one in every channel."""
+    y, x = np.mgrid[:height, :width] / (height + width)
+    parts = (0.2 + 0.5 * x, 0.9 - 0.5 * y, 0.3 + 0.4 * x + 0.2 * y, 0.1 + 0.8 * x)
+    return np.rint(np.stack(parts[:channels], axis=2) * np.iinfo(dtype).max).astype(dtype)
+
+
 def residual(image: np.ndarray, kind: str, amount: float, grey: bool) -> np.ndarray:
     add = {"gaussian": noise.gaussian, "poisson": noise.poisson}[kind]
     return add(image, np.random.default_rng(7), amount, grey) - image

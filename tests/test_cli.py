@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import struct
 import subprocess
 import sys
-import warnings
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 from safetensors.torch import save_file
 
 import vsapisr
@@ -22,13 +19,13 @@ from vsapisr.networks import native
 from vsapisr.networks.grl import GRLConfig
 
 from .networks import perturbed
+from .pictures import ramp
 
 pytest.importorskip("typer", reason="the extra cli is not installed")
 pytest.importorskip("rich", reason="the extra cli is not installed")
 
 from typer.testing import CliRunner  # noqa: E402
 
-from train.images import read_image  # noqa: E402
 from vsapisr import images, published  # noqa: E402
 from vsapisr.commands import app  # noqa: E402
 from vsapisr.meter import Meter  # noqa: E402
@@ -57,13 +54,6 @@ def call(*arguments: object):
 
 def upscale(model: str, *arguments: object):
     return call("upscale", "--model", model, "--device", "cpu", *arguments)
-
-
-def ramp(height: int = 12, width: int = 16, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
-    """Smooth, and another one in every channel."""
-    y, x = np.mgrid[:height, :width] / (height + width)
-    parts = (0.2 + 0.5 * x, 0.9 - 0.5 * y, 0.3 + 0.4 * x + 0.2 * y, 0.1 + 0.8 * x)
-    return np.rint(np.stack(parts[:channels], axis=2) * np.iinfo(dtype).max).astype(dtype)
 
 
 def load(path: Path) -> np.ndarray:
@@ -121,40 +111,6 @@ def test_sixteen_bit_stay_sixteen(model, tmp_path):
     assert np.unique(plain & 255).size > 100  # the low bytes carry something
 
 
-def test_a_profile_in_a_png_of_sixteen_bit(tmp_path):
-    picture = images.Picture(rgb=ramp(dtype=np.uint16), profile=PROFILE)
-    images.write(picture, tmp_path / "p.png")
-    again = images.read(tmp_path / "p.png")
-    assert again.profile == PROFILE and np.array_equal(again.rgb, picture.rgb)
-
-
-def save_all_modes(folder: Path) -> dict[str, tuple[bool, bool]]:
-    """Files of unusual kinds -> (grey, with alpha)."""
-    image = Image.fromarray(ramp())
-    image.convert("L").save(folder / "l.png")
-    Image.merge("LA", [image.convert("L"), image.getchannel(0)]).save(folder / "la.png")
-    image.convert("1").save(folder / "1.png")
-    image.quantize(8).save(folder / "p.png")
-    image.quantize(8).save(folder / "pt.png", transparency=1)
-    image.convert("L").save(folder / "lt.png", transparency=100)
-    image.convert("CMYK").save(folder / "cmyk.jpg")
-    Image.fromarray(ramp(channels=1, dtype=np.uint16)[..., 0]).save(folder / "deep.png", transparency=12)
-    return {"l.png": (True, False), "la.png": (True, True), "1.png": (True, False), "p.png": (False, False),
-            "pt.png": (False, True), "lt.png": (True, True), "cmyk.jpg": (False, False), "deep.png": (True, True)}
-
-
-def test_grey_palettes_and_the_rest(tmp_path):
-    for name, (grey, clear) in save_all_modes(tmp_path).items():
-        picture = images.read(tmp_path / name)
-        assert (picture.grey, picture.alpha is not None) == (grey, clear), name
-        assert picture.rgb.shape == (12, 16, 3)
-        assert not clear or picture.alpha.shape == (12, 16)
-        images.write(picture, tmp_path / "again.png")
-        again = images.read(tmp_path / "again.png")
-        assert np.array_equal(again.rgb, picture.rgb), name
-        assert not clear or np.array_equal(again.alpha, picture.alpha), name
-
-
 def test_photos_are_turned_upright_and_animations_give_their_first_frame(model, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right
@@ -165,37 +121,6 @@ def test_photos_are_turned_upright_and_animations_give_their_first_frame(model, 
     result = upscale(model, tmp_path / "a.webp")
     assert "a.webp (the first of 2 frames) -> " in result.stderr
     assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], expected(np.full((8, 8, 3), 10, np.uint8), model))
-
-
-@pytest.mark.parametrize(("place", "value"), [(6, 0), (17, 0), (17, 30), (25, 255)])
-def test_damaged_tags_do_not_keep_an_image_from_being_read(tmp_path, place, value):
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 1, "maker"
-    data = bytearray(exif.tobytes())
-    data[place] = value
-    Image.fromarray(ramp()).save(tmp_path / "odd.webp", exif=bytes(data), lossless=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert np.array_equal(images.read(tmp_path / "odd.webp").rgb, ramp())
-
-
-@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation(tmp_path, depth, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    whole = io.BytesIO()
-    images.write(images.Picture(rgb=ramp(dtype=depth)), tmp_path / "plain.png")
-    data = (tmp_path / "plain.png").read_bytes()
-    body = b"eXIf" + exif.tobytes()[6:]
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    (tmp_path / "turned.png").write_bytes(data[:33] + chunk + data[33:])
-    Image.fromarray(ramp()).save(whole, "PNG", exif=exif)
-    wanted = np.asarray(ImageOps.exif_transpose(Image.open(whole)))
-    found = images.read(tmp_path / "turned.png").rgb
-    assert found.dtype == depth and found.shape == wanted.shape
-    assert np.array_equal(found if depth == np.uint8 else np.rint(found / 257).astype(np.uint8), wanted)
-    assert np.array_equal(read_image(tmp_path / "turned.png"), wanted)  # training sees it the same way
 
 
 def bad_files(folder: Path) -> dict[str, str]:
@@ -212,24 +137,6 @@ def bad_files(folder: Path) -> dict[str, str]:
     return {"half.png": " cannot be read (", "cut.png": " cannot be read (", "text.png": " is no image that can be read", "gone.png": " does not exist",
             "empty.jpg": " is no image that can be read", "folder.png": " is a folder; image files are needed",
             "float.tiff": " has samples of a kind that is not supported (mode F)"}
-
-
-@pytest.mark.parametrize("format", ["AVIF", "TIFF", "PNG", "GIF"])
-def test_any_damage_has_an_error(tmp_path, format):
-    """Whatever the decoders raise: plain RuntimeErrors and TypeErrors are among it. A PNG, with its checksums, is right or refused."""
-    file, path, refused = io.BytesIO(), tmp_path / "damaged", 0
-    image = (np.add.outer(np.arange(160), np.arange(240))[..., None] * [1, 2, 1] // 3).astype(np.uint8)
-    Image.fromarray(image).save(file, format)
-    whole = file.getvalue()
-    for place in np.linspace(8, len(whole) - 1, 60).astype(int):
-        for data in (whole[:place].ljust(len(whole), b"\0"), whole[:place] + b"\xaa" + whole[place + 1 :]):
-            path.write_bytes(data)
-            try:
-                found = images.read(path).rgb
-                assert format != "PNG" or np.array_equal(found, image)
-            except images.PictureError:
-                refused += 1
-    assert refused
 
 
 def test_bad_files_are_reported_and_the_rest_goes_on(model, tmp_path):
