@@ -197,7 +197,7 @@ def test_no_arm_is_trained_on_what_it_is_measured_on(settings: dict, tmp_path: P
     files = {name: str(tmp_path / f"{name}.toml") for name in ("curate", "prepare")}
     curate(load(CurateConfig, files["curate"]))
     text = f"source = '{tmp_path / 'c'}'\nout = '{tmp_path / 'p'}'\nheight = 144\nminimum_side = 96\nvalidation = 0.5\n"
-    for seed in range(100):  # the names have a hash of the video in them: another split in each run
+    for seed in range(100):  # the names have a hash of the video in them: another split with another encoder
         (tmp_path / "prepare.toml").write_text(f"{text}seed = {seed}\n")
         config = load(PrepareConfig, files["prepare"])
         if 2 <= sum(held_out(path.name, config) for path in (tmp_path / "c").glob("*.png")) <= 6:

@@ -15,7 +15,8 @@
 #define RIGHT 6
 #define SHALLOW_RIGHT 7
 
-static void tiles_begin(void) {
+/* Before a thread's first product. */
+static void products_begin(void) {
     static const struct {
         unsigned char palette, start_row, reserved[14];
         unsigned short row_bytes[16];
@@ -24,8 +25,8 @@ static void tiles_begin(void) {
     _tile_loadconfig(&shapes);
 }
 
-/* Switching between threads costs less afterwards. */
-static void tiles_end(void) { _tile_release(); }
+/* After its last one: switching between threads costs less. */
+static void products_end(void) { _tile_release(); }
 
 /* What was stored before is in memory when the tiles are loaded: compilers do not see that these instructions read it. */
 #define STORED_BEFORE __asm__ volatile("" ::: "memory")

@@ -12,7 +12,7 @@ typedef struct Room {
     float qkv[96 * TOKENS];
     float operand[128 * TOKENS]; /* right operand made of floats; room for the MLP's hidden layer */
     float value[32 * TOKENS];
-    float keys[HEAD * TOKENS];
+    float keys[UNITS(HEAD) * TOKENS]; /* as a left operand, where that is another form */
     float hidden[128 * TOKENS];
     float joined[WINDOW]; /* both branches */
     float result[WINDOW];

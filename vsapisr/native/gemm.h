@@ -54,6 +54,10 @@ static const float *as_left(const float *x, int rows, int columns, float *scratc
 #if defined(VSAPISR_AMX)
 #include "amx.h"
 #else
+static void products_begin(void) {}
+
+static void products_end(void) {}
+
 enum { PLAIN, WITH_GELU };
 
 /* out (rows, columns) = weight (packed) x b (UNITS(depth), columns) + bias, float out; columns a multiple of

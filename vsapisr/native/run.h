@@ -188,9 +188,7 @@ static void run_member(void *job, Team *team, int number) {
     float *memory = run->private + number * private_floats(run->image->width);
     Room *room = (Room *)memory;
     float *lines = memory + aligned(sizeof(Room) / sizeof(float));
-#if defined(VSAPISR_AMX)
-    tiles_begin();
-#endif
+    products_begin();
     first_convolution(run, team);
     start(run, team, room);
     const Block *block = run->network->blocks;
@@ -200,9 +198,7 @@ static void run_member(void *job, Team *team, int number) {
     }
     stage_convolution(run, run->network->stages, team, room, lines);
     run_tail(run, team, memory);
-#if defined(VSAPISR_AMX)
-    tiles_end();
-#endif
+    products_end();
 }
 
 size_t WORKSPACE(long height, long width, long threads) {

@@ -280,6 +280,6 @@ class GRLInference(nn.Module):
             upscale = partial(self.upscale_native, self.native)
         else:
             image = image.to(dtype)
-        if image.is_cuda or image.shape[0] == 1:
-            return upscale(image).to(result)
-        return torch.cat([upscale(one).to(result) for one in image.split(1)])
+        whole = image.is_cuda or image.shape[0] == 1
+        out = upscale(image) if whole else torch.cat([upscale(one) for one in image.split(1)])
+        return out.to(result)
