@@ -11,6 +11,7 @@ from setuptools.command.build_ext import build_ext
 
 PLUGIN_FOLDER = Path("vapoursynth", "plugins", "apisr")
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+KERNELS = "vsapisr/networks/cpu/native"
 OPTIONAL = ("cpu", "degrade")
 """Without these, where they did not compile, vsapisr and train do the same more slowly."""
 LIBRARIES = {"bridge": "libvsapisr" + SUFFIX} | {name: f"libvsapisr_{name}{SUFFIX}" for name in OPTIONAL}
@@ -98,14 +99,14 @@ setup(
     ext_modules=[
         Extension(
             "vsapisr.bridge",
-            sources=["vsapisr/bridge.c"],
-            depends=["vsapisr/bridge_python.h", "vsapisr/bridge_values.h"],
+            sources=["vsapisr/bridge/plugin.c"],
+            depends=["vsapisr/bridge/python.h", "vsapisr/bridge/values.h"],
             extra_compile_args=compile_args,
             extra_link_args=link_args,
             py_limited_api=True,
         ),
-        optional_library("cpu", "vsapisr/native", []),
-        optional_library("degrade", "train/degradation/native", ["vsapisr/native/vector.h", "vsapisr/native/processor.h"]),
+        optional_library("cpu", KERNELS, []),
+        optional_library("degrade", "train/degradation/native", [f"{KERNELS}/vector.h", f"{KERNELS}/processor.h"]),
     ],
     cmdclass={"build_ext": BuildPlugin},
     # The library calls CPython's stable ABI of 3.12, so one wheel serves 3.12 and later, but neither PyPy nor a

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from train.progress import Progress
+from train.media.progress import Progress
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.writing import finished
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.cel import MIXED, Painter, length
-from train.progress import Progress
+from train.media.progress import Progress
 from vsapisr.writing import finished
 
 HEIGHT = 720

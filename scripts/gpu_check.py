@@ -113,9 +113,9 @@ def stage_process(options: argparse.Namespace) -> int:
     logging.getLogger("vsapisr").setLevel(logging.INFO)
     logging.getLogger("vsapisr").addHandler(Warnings(context))
     if dry:
-        from vsapisr.networks import grl_cuda
-        from vsapisr.networks.kernels import tuning
-        from vsapisr.networks.kernels.form import Tilings
+        from vsapisr.networks.cuda import grl_cuda
+        from vsapisr.networks.cuda.kernels import tuning
+        from vsapisr.networks.cuda.kernels.form import Tilings
 
         # The interpreter takes a minute for what a device does in a millisecond: only where nothing else would do.
         grl_cuda.kernels_possible, grl_cuda.TRIAL = (lambda *_: options.stage in ("kernels", "parts")), (1, 3, 8, 8)

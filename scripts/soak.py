@@ -18,8 +18,8 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
-from scripts.benchmarks.network import parse_sizes
-from train.progress import Progress
+from scripts.bench.network import parse_sizes
+from train.media.progress import Progress
 from vsapisr.networks.grl import GRL, GRLConfig
 
 

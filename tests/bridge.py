@@ -1,4 +1,4 @@
-"""A small filter module in the place of vsapisr.filter, and processes to run it in, for the tests of the bridge.
+"""A small filter module in the place of vsapisr.bridge.node, and processes to run it in, for the tests of the bridge.
 
 The plugin is taken from where VapourSynth loads it by itself, so vsapisr has to be installed (editable will do)."""
 
@@ -50,9 +50,9 @@ class Node:
         closed.append(self)
 
 def install(create):
-    module = types.ModuleType("vsapisr.filter")
+    module = types.ModuleType("vsapisr.bridge.node")
     module.create = create
-    sys.modules["vsapisr.filter"] = module
+    sys.modules["vsapisr.bridge.node"] = module
 
 install(Node)
 '''
@@ -64,7 +64,7 @@ EXIT_TIMEOUT = 60
 @pytest.fixture
 def fake(monkeypatch):
     """The names of FAKE, with its module installed for the time of the test."""
-    monkeypatch.setitem(sys.modules, "vsapisr.filter", None)
+    monkeypatch.setitem(sys.modules, "vsapisr.bridge.node", None)
     names = {}
     exec(FAKE, names)
     return type("Fake", (), {key: staticmethod(value) if key == "install" else value for key, value in names.items()})

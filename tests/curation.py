@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.config import build
 from train.curation.config import CurateConfig
 from train.curation.curate import curate
+from train.settings import build
 
 from .clips import drawing, letterboxed, lettering, truncated, write_clip
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from train.config import build, merged
-from train.fit_config import FitConfig
+from train.fit.config import FitConfig
+from train.settings import build, merged
 
 NETWORK = {"dim": 16, "depths": [2, 1], "heads_window": 1, "heads_stripe": 1, "mlp_dim": 16, "bias_dim": 8,
            "drop_path": 0.0}
@@ -75,7 +75,7 @@ def equal(one: Any, two: Any, where: str = "") -> None:
 
 def lasting(path: Path) -> dict[str, Any]:
     """A checkpoint without what two equal runs may differ in: times, and the folder they write to."""
-    from train import checkpoint
+    from train.fit import checkpoint
 
     state = checkpoint.load(path)
     return {key: value for key, value in state.items() if key not in ("history", "config")}
@@ -91,8 +91,9 @@ def _die_at(values: dict[str, Any], event: str, count: int) -> None:
         if seen == count:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    from train import checkpoint, stages
-    from train.loop import fit
+    from train.fit import checkpoint
+    from train.fit import parts as stages
+    from train.fit.loop import fit
 
     replace, fsync, apply = os.replace, os.fsync, stages.Parts.apply
 
@@ -127,7 +128,7 @@ class _Patched:
 def killed(values: dict[str, Any], event: str, count: int) -> None:
     """Run in a process of its own, which must end by SIGKILL at that event."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train.loop"])  # imported once for all of them
+    context.set_forkserver_preload(["train.fit.loop"])  # imported once for all of them
     process = context.Process(target=_die_at, args=(values, event, count))
     process.start()
     process.join()

@@ -10,16 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from train import ablate as module
 from train.__main__ import main
-from train.ablate import ablate, plan
-from train.ablate_config import AblateConfig
-from train.arms import ARMS, TABLES, WHOLE, chosen
-from train.config import build, load
+from train.ablation import ablate as module
+from train.ablation.ablate import ablate, plan
+from train.ablation.arms import ARMS, TABLES, WHOLE, chosen
+from train.ablation.config import AblateConfig
 from train.curation.config import CurateConfig, PrepareConfig
 from train.curation.curate import curate
-from train.curation.rescale import held_out, prepare
-from train.loop import Interrupted
+from train.curation.prepare import held_out, prepare
+from train.fit.loop import Interrupted
+from train.settings import build, load
 from vsapisr.errors import ArgumentError, VsapisrError
 
 from .clips import drawing, write_clip

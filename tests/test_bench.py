@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts import bench
-from scripts.benchmarks.flops import grl_flops, grl_values, rrdb_flops, rrdb_values
-from scripts.benchmarks.measure import Summary, alternating, peak_memory
-from scripts.rrdb import RRDB
+from scripts.bench import __main__ as bench
+from scripts.bench.flops import grl_flops, grl_values, rrdb_flops, rrdb_values
+from scripts.bench.rrdb import RRDB
+from scripts.bench.timing import Summary, alternating, peak_memory
 from vsapisr.networks.grl import GRL, GRLConfig
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts import bench
-from scripts.benchmarks import chain
+from scripts.bench import __main__ as bench
+from scripts.bench import chain
 from scripts.soak import small_network
 from vsapisr.config import UpscaleConfig
-from vsapisr.upscaler import Upscaler
+from vsapisr.engine.upscaler import Upscaler
 
 needs_vspipe = pytest.mark.skipif(
     shutil.which("vspipe", path=str(Path(sys.executable).parent)) is None, reason="no vspipe beside this Python"

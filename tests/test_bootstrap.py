@@ -114,7 +114,7 @@ def test_real_interpreter_passes_the_probe():
 def checkout(folder: Path) -> Path:
     """A checkout with a finished environment."""
     (folder / "vsapisr").mkdir(parents=True)
-    for name in ("setup.py", "pyproject.toml", "vsapisr/bridge.c"):
+    for name in ("setup.py", "pyproject.toml", "vsapisr/bridge/plugin.c"):
         (folder / name).write_text(name)
     venv = folder / ".venv"
     python = answering(venv / "bin" / "python", "3.12.1")
@@ -125,8 +125,8 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["setup.py", "pyproject.toml", "vsapisr/__init__.py", "vsapisr/bridge.c", "vsapisr/bridge_values.h",
-                                  "vsapisr/native/native.c", "vsapisr/native/run.h"])
+@pytest.mark.parametrize("name", ["setup.py", "pyproject.toml", "vsapisr/__init__.py", "vsapisr/bridge/plugin.c", "vsapisr/bridge/values.h",
+                                  "vsapisr/networks/cpu/native/native.c", "vsapisr/networks/cpu/native/run.h"])
 def test_fingerprint_follows_what_the_installation_is_made_from(tmp_path: Path, name: str):
     root = checkout(tmp_path / "a")
     before = bootstrap.fingerprint(str(root))
@@ -243,7 +243,7 @@ def test_missing_compiler_and_room(tmp_path: Path):
     [
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("ssl.SSLError CERTIFICATE_VERIFY_FAILED", "certificate"),
-        ("vsapisr/bridge.c:3: fatal error: Python.h: No such file", "C compiler failed"),
+        ("vsapisr/bridge/plugin.c:3: fatal error: Python.h: No such file", "C compiler failed"),
         ("something else", ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""The plugin between VapourSynth and vsapisr.filter: arguments, output, frames, errors."""
+"""The plugin between VapourSynth and vsapisr.bridge.node: arguments, output, frames, errors."""
 
 from __future__ import annotations
 
@@ -180,9 +180,9 @@ def test_errors_at_creation(fake):
 
 
 def test_filter_module_that_cannot_be_imported(fake, monkeypatch):
-    monkeypatch.setitem(sys.modules, "vsapisr.filter", None)
+    monkeypatch.setitem(sys.modules, "vsapisr.bridge.node", None)
     assert failure(lambda: core.apisr.Upscale(blank())) == (
-        "Upscale: cannot import vsapisr.filter: ModuleNotFoundError: import of vsapisr.filter halted; None in sys.modules"
+        "Upscale: cannot import vsapisr.bridge.node: ModuleNotFoundError: import of vsapisr.bridge.node halted; None in sys.modules"
     )
 
 

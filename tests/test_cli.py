@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 import vsapisr
 from vsapisr.cli import main
-from vsapisr.networks import native
+from vsapisr.networks.cpu import network as native
 from vsapisr.networks.grl import GRLConfig
 
 from .networks import perturbed
@@ -26,10 +26,11 @@ pytest.importorskip("rich", reason="the extra cli is not installed")
 
 from typer.testing import CliRunner  # noqa: E402
 
-from vsapisr import images, published  # noqa: E402
-from vsapisr.commands import app  # noqa: E402
-from vsapisr.meter import Meter  # noqa: E402
-from vsapisr.picture import HEADER, MARGIN, PANEL  # noqa: E402
+from vsapisr.cli import images
+from vsapisr.cli.commands import app  # noqa: E402
+from vsapisr.cli.comparison import HEADER, MARGIN, PANEL  # noqa: E402
+from vsapisr.cli.progress import Meter  # noqa: E402
+from vsapisr.weights import published  # noqa: E402
 
 SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -190,7 +191,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch):
     from rich.console import Console
 
     now = [0.0]
-    monkeypatch.setattr("vsapisr.meter.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("vsapisr.cli.progress.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     with Meter(Console(file=stream), "MB", 4e6) as meter:
         for now[0] in (1.0, 10.0, 11.0):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from train.config import build
 from train.curation.config import CurateConfig
 from train.curation.curate import curate
+from train.settings import build
 from vsapisr.writing import LEFTOVERS
 
 from .curation import CHOSEN, configured, curated, table, videos

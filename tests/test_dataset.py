@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.pictures import coordinates
-from train.cache import DiskCache, key_of
-from train.config import build
-from train.dataset import Batches
+from train.data.batches import Batches
+from train.data.crops import DatasetConfig, ImageStream, augment, part, recolour
 from train.degradation import compression
 from train.degradation.config import DegradationConfig
 from train.degradation.presets import preset
-from train.images import ImageError, list_images, read_image
-from train.stream import DatasetConfig, ImageStream, augment, part, recolour
+from train.media.cache import DiskCache, key_of
+from train.media.images import ImageError, list_images, read_image
+from train.settings import build
 from vsapisr.errors import ArgumentError
 
 
@@ -256,7 +256,7 @@ def test_cache_gives_the_same_batches_and_is_used(folder, monkeypatch):
     cached = config(folder, variants=1, cache=str(folder / "cache"))
     expected = take(Batches(plain), 9)
     assert same(take(Batches(cached), 9), expected)
-    import train.stream as stream
+    import train.data.crops as stream
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("made again although it is in the cache")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from train.config import load
 from train.degradation import pipeline
 from train.degradation.config import (
     BlurConfig,
@@ -24,6 +23,7 @@ from train.degradation.presets import preset
 from train.degradation.resize import RESIZERS
 from train.degradation.run import DegradeConfig
 from train.preview import PreviewConfig
+from train.settings import load
 from vsapisr.errors import ArgumentError
 
 from .distributions import fits_integers, fits_shares, fits_uniform

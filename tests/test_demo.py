@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.before_after import before_after, busiest, rgb
 from scripts.cel import Painter
 from scripts.clips import encode
-from scripts.course import Course
-from scripts.demo import Options, main, parse, run_demo
-from scripts.transcode import PipeError, SourceError, excerpt, inspect
+from scripts.demo.before_after import before_after, busiest, rgb
+from scripts.demo.course import Course
+from scripts.demo.demo import Options, main, parse, run_demo
+from scripts.demo.transcode import PipeError, SourceError, excerpt, inspect
 
 LANCZOS = "clip = core.resize.Lanczos(clip, clip.width * 4, clip.height * 4)"
 
@@ -81,8 +81,8 @@ clip = core.std.ModifyFrame(clip, clip, fail)
 
 @needs_vspipe
 def test_slow_machine_takes_fewer_frames(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("scripts.course.PROBE_SECONDS", -1.0)
-    monkeypatch.setattr("scripts.course.BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.demo.course.PROBE_SECONDS", -1.0)
+    monkeypatch.setattr("scripts.demo.course.BUDGET_SECONDS", 0.0)
     said: list[str] = []
     target = run_demo(Options(clip, tmp_path, device="cpu"), upscale=LANCZOS, say=said.append)
     assert inspect(target).frames == 8

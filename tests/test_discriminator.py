@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.discriminator import Discriminator, SpectralConv2d
 from train.losses.gan import discriminator_terms, generator_gan
+from train.model.discriminator import Discriminator, SpectralConv2d
 from vsapisr.errors import ArgumentError
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from train.config import build
 from train.degradation.config import DegradationConfig
 from train.degradation.draws import Codec, Resize, draw, generator
 from train.degradation.resize import resize
-from train.levels import quarter
+from train.evaluation.levels import quarter
+from train.settings import build
 from vsapisr.errors import ArgumentError
 
 from .pictures import shapes

@@ -15,18 +15,18 @@ import pytest
 import torch
 from PIL import Image
 
-from train import iqa
 from train.__main__ import main
-from train.config import build
-from train.evaluate import evaluate
-from train.evaluate_config import EvaluateConfig
-from train.footage import length
-from train.levels import bicubic, check_levels, lanczos, quarter, small_picture
-from train.metrics import psnr_y, ssim_y
-from train.tables import Row, means, method_table
+from train.evaluation import iqa
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.evaluate import evaluate
+from train.evaluation.footage import length
+from train.evaluation.full_reference import psnr_y, ssim_y
+from train.evaluation.levels import bicubic, check_levels, lanczos, quarter, small_picture
+from train.evaluation.tables import Row, means, method_table
+from train.settings import build
 from vsapisr import upscale_image
 from vsapisr.errors import ArgumentError, VsapisrError, WeightsError
-from vsapisr.weights import shipped
+from vsapisr.weights.files import shipped
 
 from .clips import drawing, write_clip
 

@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 
 import vsapisr
-from train import checkpoint
 from train.__main__ import main
-from train.export import ExportConfig, ExportError, export, read_source
-from vsapisr import weights
+from train.export.export import ExportConfig, ExportError, export, read_source
+from train.fit import checkpoint
 from vsapisr.errors import ArgumentError, WeightsError
 from vsapisr.networks.grl import GRLConfig
+from vsapisr.weights import files as weights
 
 from .networks import perturbed
 
@@ -170,7 +170,7 @@ def test_the_command_and_a_missing_package(tmp_path, capsys, monkeypatch):
     assert main(["export", "--source", str(folder), "--target", f"{target},{tmp_path / 'w.pth'}"]) == 0
     assert "w.pth" in capsys.readouterr().out and target.exists()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "train.onnx_form", raising=False)
+    monkeypatch.delitem(sys.modules, "train.export.onnx_form", raising=False)
     with pytest.raises(ExportError, match=r"'onnx'.*pip install vsapisr\[onnx\]"):
         export(configured(folder, tmp_path / "w.onnx"))
 

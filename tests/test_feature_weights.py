@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from train.losses import LossConfig, files
-from train.losses.files import BODY, SOURCES, fill, find, read
 from train.losses.features import LAYERS, empty, whole
+from train.losses.files import BODY, SOURCES, fill, find, read
 from train.losses.generator import GeneratorLoss
 from vsapisr.errors import WeightsError
-from vsapisr.published import FetchError
+from vsapisr.weights.published import FetchError
 
 NETWORKS = ("vgg", "resnet")
 

@@ -14,19 +14,19 @@ import pytest
 import torch
 from PIL import Image
 
-from train import checkpoint
 from train.__main__ import main
-from train.config import load
-from train.distributed import Processes
-from train.fit_config import FitConfig, rate_factor
-from train.images import list_images
-from train.loop import Run, fit
-from train.metrics import psnr_y
-from train.nonfinite import NonFiniteError
-from train.plan import plan
-from train.stages import Parts
-from train.stream import ImageStream
-from train.validation import enlarge
+from train.data.crops import ImageStream
+from train.evaluation.full_reference import psnr_y
+from train.fit import checkpoint
+from train.fit.config import FitConfig, rate_factor
+from train.fit.distributed import Processes
+from train.fit.loop import Run, fit
+from train.fit.nonfinite import NonFiniteError
+from train.fit.parts import Parts
+from train.fit.plan import plan
+from train.fit.validation import enlarge
+from train.media.images import list_images
+from train.settings import load
 from vsapisr.errors import VsapisrError
 
 from .conftest import ROOT
@@ -88,7 +88,7 @@ def test_two_processes_have_the_loss_curve_of_one(folder, tmp_path):
 
 def check_split(made: FitConfig) -> None:
     """What a process of two would be told about ``made``."""
-    from train.feed import Feed
+    from train.data.feed import Feed
 
     processes = Processes("cpu")
     processes.world = 2

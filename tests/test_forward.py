@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from train.forward import forward
-from train.initial import start_as_interpolation
+from train.model.forward import forward
+from train.model.start import start_as_interpolation
 from vsapisr.networks.grl import GRL, GRLConfig
 
 

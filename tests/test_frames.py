@@ -12,8 +12,8 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vsapisr.colour import RGB, YUV, Colour, Format, resolve
 from vsapisr.networks import forms
+from vsapisr.picture.colour import RGB, YUV, Colour, Format, resolve
 
 core = vs.core
 WIDTH, HEIGHT = 96, 64

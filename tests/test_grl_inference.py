@@ -9,7 +9,8 @@ import torch
 
 from tests.networks import perturbed
 from vsapisr.errors import ArgumentError
-from vsapisr.networks import grl_inference, grl_tail
+from vsapisr.networks import grl_inference
+from vsapisr.networks import tail as grl_tail
 from vsapisr.networks.grl import GRL, GRLConfig
 from vsapisr.networks.grl_inference import GRLInference, shift_plan
 

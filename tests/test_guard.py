@@ -8,10 +8,11 @@ import torch
 
 from tests.networks import perturbed
 from tests.pictures import shapes
-from vsapisr import guard, upscale_image
+from vsapisr import upscale_image
 from vsapisr.config import UpscaleConfig
 from vsapisr.errors import ArgumentError
-from vsapisr.guard import keep_colours
+from vsapisr.picture import guard
+from vsapisr.picture.guard import keep_colours
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from train.images import read_image
-from vsapisr import images
+from train.media.images import read_image
+from vsapisr.cli import images
 
 from .pictures import ramp
 

@@ -17,14 +17,14 @@ if not CUDA:
 pytest.importorskip("triton")
 
 from tests.networks import perturbed  # noqa: E402
-from vsapisr.networks import grl_cuda  # noqa: E402
+from vsapisr.networks.cuda import grl_cuda  # noqa: E402
+from vsapisr.networks.cuda.grl_cuda import GRLCuda  # noqa: E402
+from vsapisr.networks.cuda.kernels import block, tuning  # noqa: E402
+from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock  # noqa: E402
+from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
+from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes  # noqa: E402
+from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings  # noqa: E402
 from vsapisr.networks.grl import GRL, GRLConfig, shift_mask  # noqa: E402
-from vsapisr.networks.grl_cuda import GRLCuda  # noqa: E402
-from vsapisr.networks.kernels import block, tuning  # noqa: E402
-from vsapisr.networks.kernels.block import BlockTiling, PackedBlock  # noqa: E402
-from vsapisr.networks.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
-from vsapisr.networks.kernels.ends import PackedFirst, sum_planes  # noqa: E402
-from vsapisr.networks.kernels.form import KernelBody, KernelTail, Tilings  # noqa: E402
 
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 0.004}
@@ -250,7 +250,7 @@ def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("capability", "kind", "only"), [(90, "fp16", "window,block,conv,phases,hr,first,last"), (80, "bf16", "window,hr")])
 def test_kernels_compile_for_devices_that_are_not_here(capability: int, kind: str, only: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "scripts.compile_kernels", "--capability", str(capability), "--type", kind, "--only", only]
+    command = [sys.executable, "-m", "scripts.gpu.compile_kernels", "--capability", str(capability), "--type", kind, "--only", only]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) >= 2

@@ -9,11 +9,12 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from .clips import damaged, drawing, truncated, write_clip
 
 from train.curation.frametypes import chart, measure_types
 from train.curation.keyframes import Unsuitable, fetch, gop_lengths, keyframes, opened
-from train.curation.picture import square_size, to_rgb
+from train.media.video import square_size, to_rgb
+
+from .clips import damaged, drawing, truncated, write_clip
 
 SIZE = {"width": 160, "height": 96}
 

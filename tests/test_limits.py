@@ -1,4 +1,4 @@
-"""scripts.limits: the parts come together again, and what is put back helps."""
+"""scripts.studies.limits: the parts come together again, and what is put back helps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import limits
-from train.colour import reduced
+from scripts.studies import limits
+from train.evaluation.colour_error import reduced
 
 from .clips import drawing
 

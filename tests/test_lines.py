@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train import lines
+from train.data import pseudo_gt as lines
 from vsapisr.errors import ArgumentError
 
 

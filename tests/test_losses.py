@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.colour import lab
-from train.config import build
-from train.discriminator import Discriminator
+from train.evaluation.colour_error import lab
 from train.losses import LossConfig
-from train.losses.colour import chroma, colour
+from train.losses.colour_loss import chroma, colour
 from train.losses.features import LAYERS, FeatureNetwork, empty
 from train.losses.gan import discriminator_terms, generator_gan
 from train.losses.generator import GeneratorLoss
 from train.losses.perceptual import PerceptualLoss
 from train.losses.pixel import l1, mse
 from train.losses.random_features import deviation, pictures
+from train.model.discriminator import Discriminator
+from train.settings import build
 from vsapisr.errors import ArgumentError
 
 

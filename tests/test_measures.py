@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from train.colour import ciede2000, colour_error, lab, spots
-from train.flicker import flicker, held
-from train.sharpness import edge_width, find_edges, line_contrast, line_map
+from train.evaluation.colour_error import ciede2000, colour_error, lab, spots
+from train.evaluation.flicker import flicker, held
+from train.evaluation.sharpness import edge_width, find_edges, line_contrast, line_map
 
 from .clips import drawing
 

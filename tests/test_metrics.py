@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate
 
-from train.metrics import luma, psnr_y, ssim_y
+from train.evaluation.full_reference import luma, psnr_y, ssim_y
 from vsapisr.errors import ArgumentError
 
 from .clips import drawing

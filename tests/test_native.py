@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from tests.networks import perturbed
-from vsapisr.networks import native
+from vsapisr.networks.cpu import network as native
+from vsapisr.networks.cpu.network import LEVELS, NativeGRL
 from vsapisr.networks.grl import GRL, GRLConfig, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
-from vsapisr.networks.native import LEVELS, NativeGRL
 
 FLOATS = [level for name, level in LEVELS.items() if "bf16" not in name]
 HALVES = [level for name, level in LEVELS.items() if "bf16" in name]

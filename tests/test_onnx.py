@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from train.export import ExportConfig, export
-from vsapisr import weights
+from train.export.export import ExportConfig, export
 from vsapisr.networks.grl import GRL, GRLConfig
+from vsapisr.weights import files as weights
 
 from .networks import perturbed
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
-from train.onnx_form import OPSET, build  # noqa: E402
+from train.export.onnx_form import OPSET, build  # noqa: E402
 
 SIZES = ((8, 8), (40, 24), (64, 72))
 """Height and width: a single window, all of whose sides wrap onto itself, and more."""

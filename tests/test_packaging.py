@@ -55,7 +55,7 @@ def checkout(tmp_path_factory) -> Path:
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "vsapisr", folder / "vsapisr", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    models = folder / "vsapisr" / "models"
+    models = folder / "vsapisr" / "weights" / "models"
     models.mkdir(exist_ok=True)
     (models / "probe.safetensors").write_bytes(b"weights")
     (models / "probe.md").write_text("card", encoding="utf-8")
@@ -128,7 +128,7 @@ def test_wheel_contents(wheel):
         records = {row[0] for row in csv.reader(archive.read(f"{info}/RECORD").decode().splitlines())}
     assert {name for name in names if name.startswith("vapoursynth/")} == {"vapoursynth/plugins/" + f for f in ALL_FILES}
     assert {"vsapisr/__init__.py", "vsapisr/py.typed", "vsapisr/networks/grl.py"} <= names
-    assert {"vsapisr/models/probe.safetensors", "vsapisr/models/probe.md"} <= names
+    assert {"vsapisr/weights/models/probe.safetensors", "vsapisr/weights/models/probe.md"} <= names
     assert {name.split("/")[0] for name in names} == {"vapoursynth", "vsapisr", info}
     assert not [name for name in names if name.endswith((".c", ".h", ".pth"))]
     assert names == records
@@ -191,7 +191,7 @@ def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_
 def test_source_distribution_contents(sdist):
     with tarfile.open(sdist) as archive:
         names = {member.split("/", 1)[1] for member in archive.getnames() if "/" in member}
-    native = {f"native/{path.name}" for path in (ROOT / "vsapisr" / "native").iterdir()}
-    needed = native | {"bridge.c", "bridge_python.h", "bridge_values.h", "py.typed", "__init__.py", "models/probe.safetensors"}
+    native = {f"networks/cpu/native/{path.name}" for path in (ROOT / "vsapisr/networks/cpu/native").iterdir()}
+    needed = native | {"bridge/plugin.c", "bridge/python.h", "bridge/values.h", "py.typed", "__init__.py", "weights/models/probe.safetensors"}
     assert {f"vsapisr/{part}" for part in needed} | {"setup.py", "pyproject.toml", "LICENSE"} <= names
     assert not [name for name in names if name.endswith(SUFFIX)]

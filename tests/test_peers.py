@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import peers
-from train.evaluate import evaluate
-from train.evaluate_config import EvaluateConfig
-from train.levels import lanczos
+from scripts.studies import peers
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.evaluate import evaluate
+from train.evaluation.levels import lanczos
 from vsapisr.errors import ArgumentError, VsapisrError
 
 from .clips import drawing

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.config import build
 from train.curation.config import PrepareConfig
-from train.curation.rescale import prepare, read_picture, to_production
-from train.images import read_image
+from train.curation.prepare import prepare, read_picture, to_production
+from train.media.images import read_image
+from train.settings import build
 from vsapisr.errors import ClipError, VsapisrError
 
 from .clips import drawing, write_clip
@@ -118,7 +118,7 @@ def test_reduction_is_antialiased():
 
 
 def test_pseudo_gt_is_made_beside_gt_from_the_same_picture(tmp_path):
-    from train import lines
+    from train.data import pseudo_gt as lines
     source = tmp_path / "s"
     source.mkdir()
     Image.fromarray(drawing(3, 160, 96)).save(source / "one.png")

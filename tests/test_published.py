@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from vsapisr import published, upscale_image, weights
+from vsapisr import upscale_image
 from vsapisr.errors import WeightsError
 from vsapisr.networks.grl import GRLConfig
-from vsapisr.published import PUBLISHED, FetchError, Published, fetch
+from vsapisr.weights import files as weights
+from vsapisr.weights import published
+from vsapisr.weights.published import PUBLISHED, FetchError, Published, fetch
 
 from .networks import perturbed
 
@@ -191,7 +193,7 @@ def test_the_command(publish, cache, content):
     pytest.importorskip("rich", reason="the extra cli is not installed")
     from typer.testing import CliRunner
 
-    from vsapisr.commands import app
+    from vsapisr.cli.commands import app
 
     publish("good")
     result = CliRunner().invoke(app, ["fetch", "small"])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import coordinates
-from train.images import ImageError, read_image
+from train.media.images import ImageError, read_image
 
 
 def test_grey_palette_and_transparency(tmp_path):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from train import checkpoint, state
-from train.loop import Interrupted, fit
+from train.fit import checkpoint, state
+from train.fit.loop import Interrupted, fit
 from vsapisr.errors import ArgumentError
 
 from .fitting import config, drawings, equal, killed, lasting, second_stage, settings
@@ -71,7 +71,7 @@ def test_several_kills_with_workers(folder, tmp_path):
 
 
 def test_a_request_to_stop_saves_first(folder, tmp_path, monkeypatch):
-    from train.stages import Parts
+    from train.fit.parts import Parts
 
     values = settings(folder, tmp_path / "run", network=DROP)
     fit(config(values | {"out": str(tmp_path / "whole")}))
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, small_files):
 
 
 def test_a_run_outlives_a_disk_that_is_full_for_a_while(folder, tmp_path, small_files, monkeypatch, caplog):
-    from train.stages import Parts
+    from train.fit.parts import Parts
 
     values = settings(folder, tmp_path / "run", save_seconds=0.0)
     fit(config(values | {"out": str(tmp_path / "whole")}))
@@ -159,7 +159,7 @@ def test_a_run_outlives_a_disk_that_is_full_for_a_while(folder, tmp_path, small_
 
 
 def test_a_disk_full_at_the_end_is_an_error(folder, tmp_path, small_files, monkeypatch):
-    from train.stages import Parts
+    from train.fit.parts import Parts
 
     apply = Parts.apply
 
@@ -176,8 +176,8 @@ def test_a_disk_full_at_the_end_is_an_error(folder, tmp_path, small_files, monke
 @pytest.mark.parametrize("ends", [False, True])
 def test_best_weights_that_cannot_be_written_wait(folder, tmp_path, monkeypatch, ends):
     """From iteration 2, the best one, a folder is in their place; before iteration 4 it goes, or not."""
-    from train.stages import Parts
-    from train.validation import Validation
+    from train.fit.parts import Parts
+    from train.fit.validation import Validation
 
     apply, scores, place = Parts.apply, iter((5.0, 9.0, 7.0, 6.0)), tmp_path / "best.pth"
 

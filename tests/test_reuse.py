@@ -12,9 +12,9 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from vsapisr.colour import GRAY, RGB, YUV, Colour, Format
 from vsapisr.config import UpscaleConfig
 from vsapisr.networks import forms
+from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format
 from vsapisr.reuse.cache import Recent
 from vsapisr.reuse.clip import ClipUpscaler
 

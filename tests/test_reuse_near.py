@@ -12,10 +12,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from scripts.cel import Painter
-from vsapisr.colour import GRAY, RGB, YUV, Format
 from vsapisr.config import UpscaleConfig
 from vsapisr.errors import ArgumentError
 from vsapisr.networks import forms
+from vsapisr.picture.colour import GRAY, RGB, YUV, Format
 from vsapisr.reuse.clip import ClipUpscaler
 from vsapisr.reuse.hold import GROUPS, Held, Holder
 

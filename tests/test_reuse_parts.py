@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsapisr import tiles
-from vsapisr.colour import GRAY, RGB, YUV, Format
 from vsapisr.config import WINDOW
-from vsapisr.frame import NUMPY, views
+from vsapisr.picture import tiles
+from vsapisr.picture.colour import GRAY, RGB, YUV, Format
+from vsapisr.picture.planes import NUMPY, views
 from vsapisr.reuse.cache import same
 from vsapisr.reuse.pyramid import CELL, Pyramid
 from vsapisr.reuse.signature import signature

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from scripts.cel import Painter
 from scripts.clips import encode
-from vsapisr.commands_reuse import app
+from vsapisr.cli.commands_reuse import app
+from vsapisr.cli.report import Report, summary
 from vsapisr.config import UpscaleConfig
 from vsapisr.networks.grl import GRL, GRLConfig
-from vsapisr.reuse.report import Report, summary
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ import types
 import numpy as np
 import pytest
 import torch
-from .clips import drawing
 
 from train.curation.icnet import ICNet, load_icnet
 from train.curation.scoring import ICNetScorer, make_scorer
 from vsapisr.errors import ArgumentError, DeviceError, VsapisrError, WeightsError
+
+from .clips import drawing
 
 
 @pytest.fixture(scope="module")

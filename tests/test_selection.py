@@ -9,15 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from .clips import drawing, letterboxed, lettering
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.config import add_options, build, load
 from train.curation.config import CurateConfig, PrepareConfig, SelectionConfig
-from train.curation.measure import Bars, credits, distance, find_bars, luma, measure
 from train.curation.selection import Candidate, Drawings, crop_of, expand, select, strike_lines, video_bars
+from train.curation.traits import Bars, credits, distance, find_bars, luma, measure
+from train.settings import add_options, build, load
 from vsapisr.errors import ArgumentError
+
+from .clips import drawing, letterboxed, lettering
 
 RNG = np.random.default_rng(7)
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from vsapisr import engine, streams
-from vsapisr.colour import RGB, YUV, Colour, Format
 from vsapisr.config import UpscaleConfig
-from vsapisr.engine import Worker
+from vsapisr.engine import engine, streams
+from vsapisr.engine.engine import Worker
+from vsapisr.engine.upscaler import Upscaler
 from vsapisr.errors import DeviceError
 from vsapisr.networks import forms
-from vsapisr.upscaler import Upscaler
+from vsapisr.picture.colour import RGB, YUV, Colour, Format
 
 RGB24, FULL = Format(RGB, 0, 8), Colour(0, True)
 

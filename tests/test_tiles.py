@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsapisr import tiles
+from vsapisr.picture import tiles
 
 
 def check_spans(length: int, tile: int, overlap: int) -> None:

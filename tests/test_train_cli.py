@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from train.__main__ import main
-from vsapisr.weights import find
+from vsapisr.weights.files import find
+
+
 def said(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     assert main(arguments) == 2
     lines = capsys.readouterr().err.strip().splitlines()

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from train.__main__ import main
-from vsapisr import weights
+from vsapisr.weights import files as weights
 
 from .clips import drawing, write_clip
 

@@ -12,12 +12,12 @@ import torch
 
 from scripts.cel import Painter
 from vsapisr import load_model, upscale_image
-from vsapisr.colour import RGB, Colour, Format
 from vsapisr.config import UpscaleConfig
-from vsapisr.engine import Worker, choose_device
+from vsapisr.engine.engine import Worker, choose_device
+from vsapisr.engine.upscaler import Upscaler
 from vsapisr.errors import ArgumentError, DeviceError
 from vsapisr.networks import forms
-from vsapisr.upscaler import Upscaler
+from vsapisr.picture.colour import RGB, Colour, Format
 
 RGB24, FULL = Format(RGB, 0, 8), Colour(0, True)
 

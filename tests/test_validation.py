@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from train.config import build
-from train.images import NoImagesError
-from train.levels import lanczos
-from train.metrics import psnr_y
-from train.validation import Validation, ValidationConfig, feeding_grid
+from train.evaluation.full_reference import psnr_y
+from train.evaluation.levels import lanczos
+from train.fit.validation import Validation, ValidationConfig, feeding_grid
+from train.media.images import NoImagesError
+from train.settings import build
 from vsapisr.errors import ArgumentError
 
 from .clips import drawing

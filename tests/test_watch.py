@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from train import progress
-from train.record import Record, read_record
-from train.watch import Watch
+from train.fit.record import Record, read_record
+from train.fit.watch import Watch
+from train.media import progress
 
 
 def values(n: int) -> dict[str, float]:
@@ -70,7 +70,7 @@ def test_kill_in_a_step(tmp_path: Path) -> None:
         import os, signal
         from pathlib import Path
         from tests.test_watch import values
-        from train.watch import Watch
+        from train.fit.watch import Watch
         watch = Watch(Path({str(tmp_path)!r}), 10, 0, tensorboard=False)
         for n in range(1, 7):
             watch.step(n, values(n), waited=0.0, images=1)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vsapisr import weights
 from vsapisr.errors import WeightsError
 from vsapisr.networks.grl import GRL, GRLConfig
+from vsapisr.weights import files as weights
 
 SMALL = GRLConfig(dim=32, depths=(1, 2), heads_window=2, heads_stripe=4, mlp_dim=48, bias_dim=16)
 

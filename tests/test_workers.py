@@ -15,8 +15,8 @@ import resource
 import cv2
 import numpy as np
 import torch
-from train.workers import become_worker
-from vsapisr.memory import of_glibc
+from train.data.workers import become_worker
+from vsapisr.engine.memory import of_glibc
 
 if {settled}:
     become_worker()

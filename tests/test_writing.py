@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from train.images import list_images
+from train.media.images import list_images
 from vsapisr.writing import LEFTOVERS, finished, write_atomically
 
 

@@ -11,20 +11,20 @@ from typing import Any
 
 from vsapisr.errors import VsapisrError
 
-from .config import add_options, load
+from .settings import add_options, load
 
 STEPS = {
     # name: (configuration, function, help)
     "curate": ("curation.config:CurateConfig", "curation.curate:curate", "videos -> chosen I-frames, contact sheets"),
-    "prepare": ("curation.config:PrepareConfig", "curation.rescale:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
+    "prepare": ("curation.config:PrepareConfig", "curation.prepare:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
     "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
-    "fit": ("fit_config:FitConfig", "loop:fit", "train weights; goes on from the last checkpoint"),
-    "export": ("export:ExportConfig", "export:export", "weights for the filter, the published layout, ONNX"),
-    "evaluate": ("evaluate_config:EvaluateConfig", "evaluate:evaluate", "weights and interpolations side by side"),
-    "ablate": ("ablate_config:AblateConfig", "ablate:ablate", "the paper's ablations: train and evaluate every arm"),
+    "fit": ("fit.config:FitConfig", "fit.loop:fit", "train weights; goes on from the last checkpoint"),
+    "export": ("export.export:ExportConfig", "export.export:export", "weights for the filter, the published layout, ONNX"),
+    "evaluate": ("evaluation.config:EvaluateConfig", "evaluation.evaluate:evaluate", "weights and interpolations side by side"),
+    "ablate": ("ablation.config:AblateConfig", "ablation.ablate:ablate", "the paper's ablations: train and evaluate every arm"),
 }
-PLANS = {"fit": "plan:plan"}
+PLANS = {"fit": "fit.plan:plan"}
 """What ``--dry-run`` calls instead."""
 
 

@@ -14,13 +14,13 @@ from PIL import Image
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.writing import finished
 
-from . import lines
+from .data import pseudo_gt as lines
 from .degradation.config import DegradationConfig
 from .degradation.draws import Draw, draw, generator
 from .degradation.pipeline import apply
-from .images import list_images, read_image
-from .progress import Progress
-from .sheets import labelled
+from .media.images import list_images, read_image
+from .media.progress import Progress
+from .media.sheets import labelled
 
 __all__ = ["PreviewConfig", "PreviewReport", "degradation_sheet", "lines_sheet", "run_preview"]
 

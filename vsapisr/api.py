@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from .colour import RGB, Colour, Format
 from .config import UpscaleConfig
-from .engine import SCALE, choose_device, choose_precision
+from .engine.engine import SCALE, choose_device, choose_precision
+from .engine.upscaler import Upscaler
 from .errors import ArgumentError
 from .networks import forms
-from .upscaler import Upscaler
+from .picture.colour import RGB, Colour, Format
 
 FORMATS = {"uint8": Format(RGB, 0, 8), "uint16": Format(RGB, 0, 16), "float16": Format(RGB, 1, 16), "float32": Format(RGB, 1, 32)}
 

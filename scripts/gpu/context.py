@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scripts.rrdb import RRDB
-from vsapisr import weights
+from scripts.bench.rrdb import RRDB
 from vsapisr.networks.grl import GRL, GRLConfig
+from vsapisr.weights import files as weights
 
 DRY_CONFIG = GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16)
 

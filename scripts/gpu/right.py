@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from scripts.gpu.context import Context
-from vsapisr.colour import GRAY, RGB, YUV, Colour, Format
 from vsapisr.config import UpscaleConfig
-from vsapisr.graphs import GraphedNetwork
-from vsapisr.networks.grl_cuda import GRLCuda
+from vsapisr.engine.graphs import GraphedNetwork
+from vsapisr.engine.upscaler import Upscaler
+from vsapisr.networks.cuda.grl_cuda import GRLCuda
 from vsapisr.networks.grl_inference import GRLInference
-from vsapisr.upscaler import Upscaler
+from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format
 
 LARGEST = {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.05}
 """Accepted largest difference from fp32 on the CPU, of full scale 1."""

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scripts.benchmarks.flops import grl_flops, rrdb_flops
-from scripts.benchmarks.measure import machine
+from scripts.bench.flops import grl_flops, rrdb_flops
+from scripts.bench.timing import machine
 from scripts.gpu.context import Context
 from scripts.gpu.right import FORMATS, levels, random_planes
-from vsapisr.colour import Colour
 from vsapisr.config import UpscaleConfig
-from vsapisr.graphs import GraphedNetwork
-from vsapisr.networks.grl_cuda import GRLCuda
+from vsapisr.engine.graphs import GraphedNetwork
+from vsapisr.engine.upscaler import Upscaler
+from vsapisr.networks.cuda.grl_cuda import GRLCuda
 from vsapisr.networks.grl_inference import GRLInference
-from vsapisr.upscaler import Upscaler
+from vsapisr.picture.colour import Colour
 
 SIZES = {"256x256": (256, 256), "480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920)}  # (height, width)
 TARGETS = {"480p": 200, "720p": 60}  # frames a second, on an H200
@@ -204,10 +204,10 @@ def parts(context: Context) -> None:
 
 def single(context: Context, x: Tensor, inference: Callable) -> None:
     """Each kernel on a 720p map."""
-    from vsapisr.networks.kernels import tuning
-    from vsapisr.networks.kernels.block import PackedBlock
-    from vsapisr.networks.kernels.conv import PackedConv, Rows
-    from vsapisr.networks.kernels.form import KernelTail
+    from vsapisr.networks.cuda.kernels import tuning
+    from vsapisr.networks.cuda.kernels.block import PackedBlock
+    from vsapisr.networks.cuda.kernels.conv import PackedConv, Rows
+    from vsapisr.networks.cuda.kernels.form import KernelTail
 
     grl, flops = context.grl().requires_grad_(False), grl_flops(folded=True)
     tilings = tuning.choose(grl.to(context.device), context.half, context.device)
@@ -299,7 +299,7 @@ def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, fl
 def training(context: Context) -> None:
     """The benchmark of a training step, where there is one."""
     try:
-        from scripts.benchmarks import step
+        from scripts.bench import step
     except ImportError as error:  # training needs more packages than the filter
         context.emit(skipped="training", reason=str(error))
         return

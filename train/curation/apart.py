@@ -9,9 +9,9 @@ import numpy as np
 
 from vsapisr.errors import VsapisrError
 
-from ..footage import files_of, frames
+from ..evaluation.footage import files_of, frames
 from .config import SelectionConfig
-from .measure import dct_hash, distance, luma
+from .traits import dct_hash, distance, luma
 
 
 def hashes(places: Iterable[str]) -> np.ndarray:

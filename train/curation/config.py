@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..config import check
+from ..settings import check
 
 METHODS = ("topk", "partitions")
 BASES = ("sharpened", "plain")

@@ -13,15 +13,15 @@ import numpy as np
 from vsapisr.errors import ClipError
 from vsapisr.writing import LEFTOVERS, write_atomically
 
-from ..progress import Progress
+from ..media.progress import Progress
 from .config import CurateConfig
 from .keyframes import Unsuitable, fetch, list_videos
 from .manifest import Manifest, identify, shown
-from .measure import Bars
 from .scan import THUMBNAIL, candidates, frame_name, is_scanned, safe_stem, scan
 from .scoring import Scorer, make_scorer
 from .selection import Decision, Drawings, expand, select, strike_lines
 from .sheet import STRIKE_HEADER, Cell, contact_sheet, write_sheet
+from .traits import Bars
 
 SHOWN = 40
 """Pictures on a contact sheet that were not taken, at most."""

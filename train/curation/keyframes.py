@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from vsapisr.errors import ClipError
 
-from .picture import picture, upright_size
+from ..media.video import picture, upright_size
 
 SUFFIXES = {
     ".mkv",

@@ -14,9 +14,9 @@ import numpy as np
 from .config import CurateConfig
 from .keyframes import Keyframe, Unsuitable, Video, gop_lengths, keyframes, opened
 from .manifest import Manifest
-from .measure import Bars, measure
 from .scoring import Scorer
 from .selection import Candidate
+from .traits import Bars, measure
 
 THUMBNAIL = 224
 """Width of the pictures on the contact sheet."""

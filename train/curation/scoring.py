@@ -113,7 +113,7 @@ class IQA:
     """A no-reference metric of pyiqa, negated where lower is better."""
 
     def __init__(self, metric: str, device: str = "auto"):
-        from ..iqa import Measure
+        from ..evaluation.iqa import Measure
 
         self.measure = Measure(metric, pick_device(device))
         if self.measure.full_reference:

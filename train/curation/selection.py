@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .config import SelectionConfig
-from .measure import Bars, distance
+from .traits import Bars, distance
 
 BAR_MARGIN = 2
 """More pixels cut where a bar is: its inner edge is blurred by scaling and chroma subsampling."""

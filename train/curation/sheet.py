@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vsapisr.writing import write_atomically
 
-from ..progress import clock
+from ..media.progress import clock
 
 STRIKE_HEADER = """\
 # Frames written here are left out by the next run of curate. One name per line, as printed on the contact sheets in

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..config import check, merged
+from ..settings import check, merged
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
 from .resize import METHODS, RESIZERS

@@ -16,9 +16,9 @@ from PIL import Image
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.writing import write_atomically
 
-from ..images import list_images, read_image
-from ..progress import Progress
-from ..workers import become_worker
+from ..data.workers import become_worker
+from ..media.images import list_images, read_image
+from ..media.progress import Progress
 from .config import DegradationConfig
 from .pipeline import degrade
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vsapisr import weights
 from vsapisr.errors import WeightsError
-from vsapisr.published import Published, hash_of, obtain
+from vsapisr.weights import files as weights
+from vsapisr.weights.published import Published, hash_of, obtain
 
-from ..progress import Progress
+from ..media.progress import Progress
 from .config import LossConfig
 from .features import whole
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .colour import colour
+from .colour_loss import colour
 from .config import LossConfig
 from .features import LAYERS, FeatureNetwork, empty
 from .files import fill, find, read

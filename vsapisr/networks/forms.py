@@ -8,9 +8,9 @@ import weakref
 import torch
 from torch import nn
 
-from .. import weights
+from ..weights import files as weights
+from .cuda.grl_cuda import GRLCuda
 from .grl import GRL
-from .grl_cuda import GRLCuda
 from .grl_inference import GRLInference
 
 _loaded: weakref.WeakValueDictionary[tuple, nn.Module] = weakref.WeakValueDictionary()
@@ -28,7 +28,7 @@ def load_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module
     """The fast form of a shipped model's name or of a weight file's path.
 
     Raises:
-        WeightsError: see :mod:`vsapisr.weights`.
+        WeightsError: see :mod:`vsapisr.weights.files`.
     """
     path = weights.find(model).resolve()
     status = path.stat()

@@ -9,7 +9,7 @@ What is different from :mod:`vsapisr.networks.grl`:
 - Logit scales are merged into the normalisation of queries and keys; softmax ignores a constant per query, so biases
   are stored with their largest value at 0, where half precision is finest.
 - On the CPU images go one at a time, so what an image gives does not depend on its place in the batch: through the
-  compiled kernels of :mod:`vsapisr.networks.native` where they can be used, else in pieces whose activations stay in the
+  compiled kernels of :mod:`vsapisr.networks.cpu.network` where they can be used, else in pieces whose activations stay in the
   processor's cache.
 """
 
@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vsapisr.errors import ArgumentError
+from vsapisr.networks.cpu.network import NativeGRL
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
-from vsapisr.networks.grl_tail import Tail
-from vsapisr.networks.native import NativeGRL
+from vsapisr.networks.tail import Tail
 
 CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body with one thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch

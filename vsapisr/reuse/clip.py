@@ -9,12 +9,12 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ..colour import Colour, Format
 from ..config import UpscaleConfig
-from ..frame import views
-from ..memory import free_memory
-from ..tiles import Tile
-from ..upscaler import SCALE, Upscaler
+from ..engine.memory import free_memory
+from ..engine.upscaler import SCALE, Upscaler
+from ..picture.colour import Colour, Format
+from ..picture.planes import views
+from ..picture.tiles import Tile
 from .cache import Recent, TileCache
 from .hold import Holder
 from .pyramid import Pyramid
@@ -27,7 +27,7 @@ FRAMES = 24  # and at most as much as so many enlarged frames
 
 
 class ClipUpscaler(Upscaler):
-    """An :class:`~vsapisr.upscaler.Upscaler` for the frames of a clip of ``frames`` frames.
+    """An :class:`~vsapisr.engine.upscaler.Upscaler` for the frames of a clip of ``frames`` frames.
 
     With automatic tile sizes the tiles of a frame depend on its neighbours, see :mod:`vsapisr.reuse.pyramid`; with given
     ones they are always the same. Either way they are the same with ``reuse`` 0 and 1, so the pixels are.

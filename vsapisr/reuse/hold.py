@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..colour import Format
+from ..picture.colour import Format
 from .cache import Recent
 from .signature import BLOCK
 

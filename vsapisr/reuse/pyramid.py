@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import WINDOW
-from ..tiles import Span, Tile, padded
+from ..picture.tiles import Span, Tile, padded
 from .signature import BLOCK
 
 CELL = 64

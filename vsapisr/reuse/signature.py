@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..colour import MARGIN, Format
-from ..tiles import Span, Tile
+from ..picture.colour import MARGIN, Format
+from ..picture.tiles import Span, Tile
 
 BLOCK = 8
 _CONSTANTS = np.random.default_rng(0x41504953).integers(0, 2**63, (4, BLOCK, 8), dtype=np.uint64) * 2 + 1
@@ -30,7 +30,7 @@ class Signature:
     """(vertical, horizontal) blocks beyond a tile that its subsampled planes reach into."""
 
     def key(self, tile: Tile) -> bytes:
-        """Of everything that :func:`vsapisr.frame.read_tile` reads for ``tile``, and perhaps a little more."""
+        """Of everything that :func:`vsapisr.picture.planes.read_tile` reads for ``tile``, and perhaps a little more."""
         key = self.full[blocks(tile.y), blocks(tile.x)].tobytes()
         if self.chroma is not None:
             key += self.chroma[blocks(tile.y, self.halo[0]), blocks(tile.x, self.halo[1])].tobytes()

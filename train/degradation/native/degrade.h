@@ -3,7 +3,7 @@
 #ifndef VSAPISR_DEGRADE_H
 #define VSAPISR_DEGRADE_H
 
-#include "../../../vsapisr/native/processor.h"
+#include "../../../vsapisr/networks/cpu/native/processor.h"
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* All steps for the instruction set that the including file has chosen. */
-#include "../../../vsapisr/native/vector.h"
+#include "../../../vsapisr/networks/cpu/native/vector.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,1 @@
+"""Measurements behind the documentation, one module each."""

@@ -1,0 +1,1 @@
+"""The step ``ablate``: the arms of the paper's ablations."""

@@ -1,0 +1,1 @@
+"""From a folder of drawings to batches: pseudo-GT, crops, workers."""

@@ -1,0 +1,145 @@
+"""Batches of (lr, gt, pseudo_gt) from a folder of drawings: the same for any number of workers, and after a resume.
+
+Workers turn whole drawings into crops; the trainer's process mixes the crops of ``pool`` drawings. Sample number s has
+a fixed place in a fixed block of that mix, so a position in the data is one number.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vsapisr.errors import ArgumentError
+
+from ..degradation.draws import generator
+from ..media.cache import key_of
+from ..media.images import list_images
+from ..media.progress import Progress
+from .crops import Crops, DatasetConfig, ImageStream
+from .workers import become_worker
+
+__all__ = ["Batches", "DatasetConfig"]
+
+log = logging.getLogger(__name__)
+
+
+def _prepare_worker(_: int) -> None:
+    """Ctrl-C is the trainer's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    become_worker()
+
+
+def _server() -> multiprocessing.context.BaseContext:
+    """Where workers are forked from: a process without threads. A fork of the trainer itself, with the threads of its
+    libraries and perhaps CUDA, hangs now and then.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"{__package__}.stream"])
+    return context
+
+
+class Batches:
+    """Endless (lr, gt, pseudo_gt): (B, 3, patch, patch) and twice (B, 3, 4 patch, 4 patch) uint8 RGB.
+
+    ``state_dict`` and ``load_state_dict`` make a run go on with the very batches it would have seen; only the drawings
+    in the pool are degraded again. ``refused`` maps unusable files to the reason. ``rank`` of ``world`` processes see
+    different drawings.
+
+    Raises:
+        NoImagesError: no images in the folder.
+        ImageError: while iterating, when (almost) nothing in the folder can be used.
+    """
+
+    def __init__(self, config: DatasetConfig, *, rank: int = 0, world: int = 1, files: list[Path] | None = None):
+        self.config, self.rank, self.world = config, rank, world
+        self.files = list_images(config.folder) if files is None else files
+        self.position = 0
+        """Samples delivered so far."""
+        self.refused: dict[str, str] = {}
+
+    def _fingerprint(self) -> str:
+        """Of all that decides which sample comes at which position; the number of workers and the cache do not."""
+        config = self.config
+        names = [path.name for path in self.files]
+        return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
+                      bool(config.pseudo_gt), config.base, config.gamma, config.max_pixels, config.variants,
+                      config.degradation, self.rank, self.world,
+                      *([config.recolour] if config.recolour else []))  # so that runs of before it existed can go on
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"position": self.position, "fingerprint": self._fingerprint()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to the position of ``state``; takes effect with the next ``iter``. ``ArgumentError`` for other files or
+        settings.
+        """
+        if state["fingerprint"] != self._fingerprint():
+            raise ArgumentError("the position was saved with other files or settings of the dataset; it cannot be continued")
+        self.position = int(state["position"])
+
+    def _order(self, block: int) -> np.ndarray:
+        """(per_image * pool, 2): which image of the block and which of its crops comes when; every image once per
+        round.
+        """
+        rng = generator("mix", self.config.seed, self.rank, block)
+        rounds = [rng.permutation(self.config.pool) for _ in range(self.config.per_image)]
+        return np.array([(image, crop) for crop, images in enumerate(rounds) for image in images])
+
+    def _loader(self, start: int) -> Iterator[Crops]:
+        stream = ImageStream(self.files, self.config, start, self.rank, self.world)
+        if self.config.workers == 0:
+            return iter(stream)
+        # generator: else each start, a resume too, would draw from the one that stochastic depth uses
+        return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
+                               worker_init_fn=_prepare_worker, generator=torch.Generator(),
+                               multiprocessing_context=_server()))
+
+    def _next(self, loader: Iterator[Crops]) -> Crops:
+        crops = next(loader)
+        for path, reason in crops.refused:
+            if path not in self.refused:
+                self.refused[path] = reason
+                log.warning("skipped: %s", reason)
+        return crops
+
+    def _filled(self, loader: Iterator[Crops]) -> list[Crops]:
+        """The first pool, which takes a while."""
+        held: list[Crops] = []
+        with Progress("first pool", self.config.pool, "drawings") as progress:
+            while len(held) < self.config.pool:
+                held.append(self._next(loader))
+                if self.rank == 0:
+                    progress.advance()
+        return held
+
+    def _samples(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
+        pool, size = self.config.pool, self.config.pool * self.config.per_image
+        block, offset = divmod(self.position, size)
+        loader = self._loader(block * pool)
+        held = self._filled(loader)
+        while True:
+            coming: list[Crops] = []
+            for number, (image, crop) in enumerate(self._order(block)):
+                while len(coming) < (number + 1) * pool // size:  # the next block fills as this one is used
+                    coming.append(self._next(loader))
+                if number >= offset:
+                    one = held[image]
+                    yield one.lr[crop], one.gt[crop], one.pseudo_gt[crop]
+            held, block, offset = coming, block + 1, 0
+
+    def __iter__(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
+        samples = self._samples()
+        while True:
+            batch = [next(samples) for _ in range(self.config.batch)]
+            self.position += self.config.batch
+            yield tuple(torch.stack(list(kind)) for kind in zip(*batch))

@@ -1,0 +1,1 @@
+"""The step ``evaluate``: damage, measures, tables."""

@@ -1,0 +1,89 @@
+"""All measures of one enlarged picture: full reference with an original, the rest by itself or against its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from . import iqa
+from .colour_error import colour_error, lab, reduced, spots
+from .config import AUTO
+from .flicker import flicker, held
+from .footage import Shot
+from .full_reference import psnr_y, ssim_y
+from .levels import lanczos
+from .sharpness import edge_width, find_edges, line_contrast, line_map
+from .tables import COLUMNS, ORIGINAL, Column
+
+__all__ = ["PAPER", "Judge", "perceptual"]
+
+PAPER = ("lpips", "niqe", "maniqa", "clipiqa")
+"""Of pyiqa: the paper's Table 1, and the usual full-reference one."""
+
+
+def perceptual(names: tuple[str, ...], device: str, references: bool) -> list[iqa.Measure]:
+    """The measures of pyiqa asked for; "auto" gives the usual ones, or none without pyiqa.
+
+    Raises:
+        IqaError, ArgumentError: see :class:`train.evaluation.iqa.Measure`.
+    """
+    automatic = PAPER if iqa.installed() else ()
+    wanted = dict.fromkeys(one for name in names for one in (automatic if name == AUTO else (name,)))
+    made = [iqa.Measure(name, device) for name in wanted]
+    return [measure for measure in made if references or not measure.full_reference or measure.name not in automatic]
+
+
+class Judge:
+    """Measures the pictures of one clip after another, method by method.
+
+    ``start`` gets the next picture, then ``values`` the result of every method. ``failures`` maps a measure of pyiqa to
+    the first error it gave; the picture then has no value for it.
+    """
+
+    def __init__(self, measures: list[iqa.Measure]):
+        self.measures = measures
+        self.failures: dict[str, str] = {}
+        self.columns = {**COLUMNS, **{m.name: Column(m.name.upper(), "↓" if m.lower_is_better else "↑")
+                                      for m in measures if m.name not in COLUMNS}}
+        self.shot: Shot | None = None
+        self.previous: dict[str, np.ndarray] = {}
+
+    def start(self, shot: Shot) -> None:
+        """What follows is about ``shot``."""
+        before = self.shot if self.shot and (self.shot.clip, self.shot.frame + 1) == (shot.clip, shot.frame) else None
+        if before is None or before.small.shape != shot.small.shape:
+            before, self.previous = None, {}
+        self.still = held(before.small, shot.small) if before else np.zeros((0, 0), bool)
+        self.shot = shot
+        guide = lanczos(shot.small) if shot.gt is None else shot.gt
+        self.edges, self.lines = find_edges(guide), line_map(guide)
+
+    def values(self, method: str, result: np.ndarray) -> dict[str, float]:
+        """Measures of (4H, 4W, 3) uint8 by name; NaN for what cannot be measured on this picture."""
+        shot, gt = self.shot, None if method == ORIGINAL else self.shot.gt
+        values = {} if gt is None else {"psnr_y": psnr_y(result, gt), "ssim_y": ssim_y(result, gt)}
+        for measure in self.measures:
+            if gt is not None or not measure.full_reference:
+                values[measure.name] = self._try(measure.name, lambda: measure(result, gt))
+        values["edge_width"] = edge_width(result, self.edges)
+        values["line_contrast"] = line_contrast(result, self.lines)
+        small = reduced(result)
+        values["colour_error"] = colour_error(small, shot.small if self.shot.gt is None else reduced(self.shot.gt))
+        if gt is not None:
+            shift = lab(result).mean((0, 1)) - lab(gt).mean((0, 1))
+            values["a_shift"], values["b_shift"] = float(shift[1]), float(shift[2])
+        found = spots(result, shot.small, shot.gt)
+        values["spots"], values["spot_clusters"] = found.share, float(found.clusters)
+        if self.still.size:
+            values["flicker"] = flicker(self.previous[method], result, self.still)
+        self.previous[method] = result
+        return values
+
+    def _try(self, name: str, measure: Callable[[], float]) -> float:
+        try:
+            return measure()
+        except iqa.IqaError as error:
+            self.failures.setdefault(name, str(error))
+            return math.nan

@@ -1,0 +1,1 @@
+"""The step ``export``: weights for the filter and for other programs."""

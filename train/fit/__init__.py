@@ -1,0 +1,1 @@
+"""The step ``fit``: the training loop of both stages."""

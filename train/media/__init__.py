@@ -1,0 +1,1 @@
+"""Pictures, videos and progress, as all steps need them."""

@@ -1,0 +1,97 @@
+"""Reading drawings of any common kind as 8-bit RGB, with errors that say what is wrong with which file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from vsapisr.errors import VsapisrError
+from vsapisr.picture.orientation import orientation, upright
+
+__all__ = ["SUFFIXES", "ImageError", "NoImagesError", "list_images", "read_image"]
+
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+MOST_PIXELS = 180_000_000
+"""Above this a file is taken for an attack or a mistake; 8K is 33 million."""
+
+
+class ImageError(VsapisrError, ValueError):
+    """An image file cannot be read or cannot be used; the text begins with its path."""
+
+
+class NoImagesError(VsapisrError, FileNotFoundError):
+    """A folder that should hold images is missing or has none."""
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order, but hidden ones, such
+    as a killed process leaves; ``NoImagesError`` when there is none.
+    """
+    if not Path(folder).is_dir():
+        raise NoImagesError(f"{folder} is not a folder")
+    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
+    if not files:
+        raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
+    return files
+
+
+def _is_16_bit_png(path: Path) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(25)
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 and head[24] == 16
+
+
+def _read_16_bit(path: Path) -> np.ndarray:
+    """A 16-bit PNG, rounded to 8 bits. Pillow would cut off the low byte of colour and give grey as something else."""
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImageError(f"{path}: damaged or cut off 16-bit PNG")
+    wide = image.reshape(*image.shape[:2], -1).astype(np.uint32)
+    small = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+    if small.shape[2] in (1, 2):
+        return np.concatenate([np.repeat(small[..., :1], 3, axis=2), small[..., 1:]], axis=2)
+    return small[..., [2, 1, 0, *range(3, small.shape[2])]]  # OpenCV has BGR
+
+
+def _on_white(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 -> (H, W, 3): transparent parts over white, as a drawing lies on paper."""
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.uint32)
+    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a PNG, WebP or JPEG file.
+
+    Grey becomes three equal channels, transparency is laid over white, 16 bits are rounded to 8, CMYK is converted, a
+    palette resolved and an EXIF orientation applied; of an animation the first picture is taken.
+
+    Raises:
+        ImageError: not an image, truncated or otherwise damaged, or absurdly large.
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ImageError(f"{path}: {image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
+            image.load()
+            if _is_16_bit_png(path):
+                samples = _read_16_bit(path)
+            else:
+                samples = np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
+            return np.ascontiguousarray(_on_white(upright(samples, orientation(image))))
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image that Pillow knows") from None
+    except (FileNotFoundError, ImageError):
+        raise
+    except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything
+        raise ImageError(f"{path}: {error or type(error).__name__}") from error

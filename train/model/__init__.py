@@ -1,0 +1,1 @@
+"""The networks of training besides the generator itself, and how it starts."""

@@ -1,0 +1,229 @@
+"""``vsapisr upscale | compare | info | fetch``. Torch is imported by the commands that use it, not for ``--help``."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from ..bridge.node import SCALE
+from ..config import UpscaleConfig
+from ..errors import ArgumentError, VsapisrError
+from ..weights import published
+from .outputs import places, png, vacant
+from .progress import Meter
+
+
+class Group(TyperGroup):
+    """Turns the package's own errors into a line and an exit status; others are bugs and keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VsapisrError as error:
+            typer.echo(f"vsapisr: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
+
+
+app = typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  rich_markup_mode=None, help="Enlarge anime four times with APISR.")
+
+Model = Annotated[str, typer.Option(help="Name of a shipped or fetched model, or path of a .safetensors or .pth file.")]
+Tilesize = Annotated[str, typer.Option(metavar="N|WxH", help="Size of a tile in pixels of the source, multiples of 8; "
+                                                            "0 is automatic.")]
+Overlap = Annotated[int, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
+Guard = Annotated[bool, typer.Option(help="Take back colours that nothing in the source accounts for.")]
+Batch = Annotated[int, typer.Option(help="Tiles that go through the network at once; 0 is automatic.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+DEFAULT = UpscaleConfig()
+
+
+def sides(tilesize: str) -> tuple[int, ...]:
+    """``N`` or ``WxH`` as the filter takes it.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
+        raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
+    return tuple(int(side) for side in tilesize.split("x"))
+
+
+def settings(model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int) -> UpscaleConfig:
+    """The options as the filter knows them.
+
+    Raises:
+        ArgumentError: a value that is not accepted.
+    """
+    return UpscaleConfig(model=model, tilesize=sides(tilesize), overlap=overlap, guard=int(guard), device=device, precision=precision,
+                         batch=batch)
+
+
+def console() -> Console:
+    """For progress and reports; results go to the standard output."""
+    return Console(stderr=True)
+
+
+def ready(config: UpscaleConfig) -> Any:
+    """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
+    from ..engine.upscaler import ready
+
+    return ready(config)[-1]
+
+
+@app.command()
+def upscale(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER", help="Where to write; else NAME_4x.png beside NAME. Several images need a folder."
+        ),
+    ] = None,
+    force: Force = False,
+    model: Model = DEFAULT.model,
+    tilesize: Tilesize = "0",
+    overlap: Overlap = DEFAULT.overlap,
+    guard: Guard = bool(DEFAULT.guard),
+    device: Device = DEFAULT.device,
+    precision: Precision = DEFAULT.precision,
+    batch: Batch = DEFAULT.batch,
+) -> None:
+    """Enlarge images four times and write them as PNG.
+
+    Alpha channels are enlarged by Lanczos. A file that cannot be read is reported, the others go on, and the exit
+    status is 1.
+    """
+    config = settings(model, tilesize, overlap, guard, device, precision, batch)
+    targets = places(inputs, output)
+    with console().status("loading the model"):
+        from . import images
+
+        network = ready(config)  # kept, so that it is not loaded again for every image
+    sizes = [SCALE**2 * width * height for width, height in map(images.size, inputs)]  # of the results
+    done, failed = 0, 0
+    with Meter(console(), "MP", sum(sizes) or None) as meter:
+        for n, (path, target, pixels) in enumerate(zip(inputs, targets, sizes, strict=True), 1):
+            meter.update(done, label=f"{n}/{len(inputs)} {path.name}")
+            try:
+                vacant(target, path, force, targets[: n - 1])
+                line = one(path, target, config, partial(forward, meter, done, pixels))
+            except (VsapisrError, MemoryError) as error:
+                failed += 1
+                meter.say(f"vsapisr: {error or f'{path}: not enough memory'}")
+            else:
+                meter.say(line)
+            done += pixels
+            meter.update(done)
+    del network
+    if failed:
+        raise typer.Exit(1)
+
+
+def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
+    """``share`` of an image of ``pixels`` is done, besides what was ``done`` before it."""
+    meter.update(done + share * pixels)
+
+
+def one(path: Path, target: Path, config: UpscaleConfig, told: Any) -> str:
+    """Enlarge a file; a line that says so."""
+    from . import images
+
+    start = time.monotonic()
+    source = images.read(path)
+    result = images.upscaled(source, config, told)
+    images.write(result, target)
+    part = f" (the first of {source.frames} frames)" if source.frames > 1 else ""
+    (h, w), (height, width) = source.rgb.shape[:2], result.rgb.shape[:2]
+    return f"{path}{part} -> {target}, {w}x{h} -> {width}x{height}, {time.monotonic() - start:.1f} s"
+
+
+@app.command()
+def compare(
+    input: Annotated[Path, typer.Argument(help="An image file.")],
+    output: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the picture.")],
+    crop: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="The detail to show, in pixels of the image; "
+                                                                    "else one with many lines.")] = None,
+    force: Force = False,
+    model: Model = DEFAULT.model,
+    tilesize: Tilesize = "0",
+    overlap: Overlap = DEFAULT.overlap,
+    guard: Guard = bool(DEFAULT.guard),
+    device: Device = DEFAULT.device,
+    precision: Precision = DEFAULT.precision,
+    batch: Batch = DEFAULT.batch,
+) -> None:
+    """Show an image enlarged by Lanczos beside the result, whole and in detail, in one labelled picture."""
+    config = settings(model, tilesize, overlap, guard, device, precision, batch)
+    vacant(png(output), input, force)
+    box = None if crop is None else numbers(crop)
+    with console().status("loading the model"):
+        from . import images
+        from .comparison import comparison
+
+        source = images.read(input)
+        height, width = source.rgb.shape[:2]
+        if box and (box[0] + box[2] > width or box[1] + box[3] > height):
+            raise ArgumentError(f"crop {crop} reaches beyond the image of {width}x{height}")
+        network = ready(config)
+    pixels = SCALE**2 * width * height
+    with Meter(console(), "MP", pixels) as meter:
+        meter.update(0, label=input.name)
+        result = images.upscaled(source, config, partial(forward, meter, 0, pixels))
+    del network
+    sheet = comparison(images.opaque(source), images.opaque(result), f"vsapisr, model {Path(model).stem}", crop=box)
+    with images.finished(output) as part:
+        sheet.save(part)
+    typer.echo(f"{output}: {input}, {width}x{height} -> {width * SCALE}x{height * SCALE}")
+
+
+def numbers(crop: str) -> tuple[int, int, int, int]:
+    """``x,y,w,h``.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if not (match := re.fullmatch(r"(\d+),(\d+),([1-9]\d*),([1-9]\d*)", crop)):
+        raise ArgumentError(f"crop must be x,y,w,h in pixels of the image, got {crop!r}")
+    x, y, width, height = map(int, match.groups())
+    return x, y, width, height
+
+
+@app.command()
+def info(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A name or a path, to see what it holds.")
+    ] = None,
+) -> None:
+    """Versions, devices, models and the plugin, or what is in a MODEL."""
+    with console().status("looking"):
+        from . import info as about
+
+        lines = list(about.overview() if model is None else about.inside(model))
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(published.PUBLISHED)}.")],
+    force: Force = False,
+) -> None:
+    """Download a published model, so that model=NAME works. Nothing else uses the network."""
+    output = console()
+    if model := published.PUBLISHED.get(name):
+        typer.echo(f"{name}: {model.licence}")
+    with Meter(output, "MB") as meter:
+        got = published.fetch(name, lambda done, total: meter.update(done, total, name), again=force)
+    typer.echo(f"{'fetched' if got.fresh else 'already here'}: {got.path}")
+    typer.echo(f"SHA-256 {got.sha256}" + ("" if got.verified else ", not verified: no hash of the original is known"))

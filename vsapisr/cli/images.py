@@ -1,0 +1,232 @@
+"""Image files through the network: read, enlarge four times, write as PNG. Needs OpenCV and Pillow."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from .. import writing
+from ..api import FORMATS
+from ..config import UpscaleConfig
+from ..engine.engine import SCALE
+from ..engine.upscaler import Upscaler
+from ..errors import VsapisrError
+from ..picture.colour import Colour
+from ..picture.orientation import orientation, upright
+from .comparison import enlarge
+
+PNG = b"\x89PNG\r\n\x1a\n"
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+COLOURS = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA")  # modes whose ICC profile is still right after conversion to RGB
+GREYS = ("1", "L", "LA", "La")
+GREY_TYPES = (0, 4)  # colour types of PNG
+IHDR_END = 33  # where the next chunk of a PNG starts
+
+Told = Callable[[float], None]
+"""Called with the share of an image that is done, 0 to 1."""
+
+
+class PictureError(VsapisrError, ValueError):
+    """An image file cannot be read or written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image as it is enlarged."""
+
+    rgb: np.ndarray
+    """(h, w, 3) uint8 or uint16."""
+    alpha: np.ndarray | None = None
+    """(h, w) of the same type, not multiplied into ``rgb``."""
+    grey: bool = False
+    """The three channels are one, and are written as one."""
+    profile: bytes | None = None
+    """ICC."""
+    frames: int = 1
+    """Of the file; this is the first."""
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(width, height) from the header; (0, 0) if that cannot be read, since :func:`read` will say why."""
+    try:
+        with quiet(), Image.open(path) as image:
+            return image.size
+    except Exception:
+        return 0, 0
+
+
+def read(path: Path) -> Picture:
+    """Any still image that Pillow knows, upright, in 16 bit if it is a PNG of 16 bit.
+
+    Raises:
+        PictureError: missing, damaged, or no image.
+    """
+    if path.is_dir():
+        raise PictureError(f"{path} is a folder; image files are needed")
+    try:
+        with quiet(), Image.open(path) as image:
+            image.load()  # whole, or an error; OpenCV would be content with half a PNG
+            if image.format == "PNG":
+                check_sums(path)
+            return deep(path, image) or shallow(image)
+    except FileNotFoundError:
+        raise PictureError(f"{path} does not exist") from None
+    except UnidentifiedImageError:
+        raise PictureError(f"{path} is no image that can be read") from None
+    except VsapisrError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of damaged files Pillow's decoders raise whatever they stumble over
+        raise PictureError(f"{path} cannot be read ({error})") from None
+
+
+def check_sums(path: Path) -> None:
+    """An exception where a PNG's chunks do not fit their checksums, which Pillow's ``load`` does not look at."""
+    with Image.open(path) as image:
+        image.verify()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow warns of large images, which are what is wanted here, up to where it refuses them, and of damaged tags."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def shallow(image: Image.Image) -> Picture:
+    """8 bit, by Pillow."""
+    frames, profile = getattr(image, "n_frames", 1), image.info.get("icc_profile")
+    if image.mode not in (*COLOURS, *GREYS):
+        profile = None
+    if image.mode.startswith(("I", "F")):
+        raise PictureError(f"{image.filename} has samples of a kind that is not supported (mode {image.mode})")
+    grey, clear = image.mode in GREYS, image.has_transparency_data
+    samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
+    return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames)
+
+
+def deep(path: Path, image: Image.Image) -> Picture | None:
+    """A PNG of 16 bit, by OpenCV, as Pillow would keep 8 of them; None if it is none."""
+    with open(path, "rb") as file:
+        header = file.read(26)  # signature, then IHDR: bit depth at 24, colour type at 25
+    if not header.startswith(PNG) or header[24] != 16:
+        return None
+    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16:
+        raise PictureError(f"{path} cannot be read (OpenCV makes nothing of its 16 bit)")
+    samples = samples.reshape(*samples.shape[:2], -1)
+    if samples.shape[2] >= 3:
+        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+    if samples.shape[2] == 4 and header[25] in GREY_TYPES:
+        samples = samples[..., [0, 3]]
+    if samples.shape[2] in (1, 3) and (clear := image.info.get("transparency")) is not None:
+        opaque = (samples != np.array(clear)).any(axis=2, keepdims=True)
+        samples = np.concatenate([samples, opaque * np.uint16(65535)], axis=2)
+    return separated(upright(samples, orientation(image)), image.info.get("icc_profile"), 1)
+
+
+def separated(samples: np.ndarray, profile: bytes | None, frames: int) -> Picture:
+    """From (h, w, channels): grey, grey and alpha, RGB, or RGB and alpha."""
+    channels = samples.shape[2]
+    grey, clear = channels < 3, channels in (2, 4)
+    rgb = np.repeat(samples[..., :1], 3, axis=2) if grey else np.ascontiguousarray(samples[..., :3])
+    alpha = np.ascontiguousarray(samples[..., -1]) if clear else None
+    return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames)
+
+
+class Watched(Upscaler):
+    """Tells how far it is. Tiles go in groups, which the device must not wait between: large ones where it is fast."""
+
+    def __init__(self, told: Told, *arguments: Any):
+        super().__init__(*arguments)
+        self.told = told
+
+    def run(self, plan: tuple, *arguments: Any) -> None:
+        step = self.engine.batch * (1 if self.device.type == "cpu" else 16)
+        for start in range(0, len(plan), step):
+            super().run(plan[start : start + step], *arguments)
+            self.told(min((start + step) / len(plan), 1.0))
+
+
+def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share: None) -> Picture:
+    """Four times larger: colours by the network, alpha by Lanczos.
+
+    Raises:
+        VsapisrError: the weights or the device cannot be used, or memory does not suffice.
+    """
+    format, colour = FORMATS[picture.rgb.dtype.name], Colour(0, True)
+    height, width = picture.rgb.shape[:2]
+    out = np.empty((height * SCALE, width * SCALE, 3), picture.rgb.dtype)
+    upscaler = Watched(told, config, width, height, format, format)
+    try:
+        upscaler.render([picture.rgb[..., c] for c in range(3)], colour, [out[..., c] for c in range(3)], colour)
+    finally:
+        upscaler.close()
+    alpha = None if picture.alpha is None else enlarge(picture.alpha, width * SCALE, height * SCALE)
+    return Picture(rgb=out, alpha=alpha, grey=picture.grey, profile=picture.profile)
+
+
+def opaque(picture: Picture) -> np.ndarray:
+    """(h, w, 3) uint8, what is transparent lying on a middle grey, for pictures that are only looked at."""
+    full = np.iinfo(picture.rgb.dtype).max
+    rgb = picture.rgb.astype(np.float32) / full
+    if picture.alpha is not None:
+        alpha = picture.alpha[..., None].astype(np.float32) / full
+        rgb = rgb * alpha + 0.5 * (1 - alpha)
+    return np.rint(rgb * 255).astype(np.uint8)
+
+
+@contextmanager
+def finished(path: Path) -> Iterator[Path]:
+    """:func:`writing.finished` with errors for users.
+
+    Raises:
+        PictureError: it cannot be written.
+    """
+    try:
+        with writing.finished(path) as part:
+            yield part
+    except OSError as error:
+        raise PictureError(f"{path} cannot be written ({error.strerror or error})") from None
+
+
+def write(picture: Picture, path: Path) -> None:
+    """As PNG, with 8 or 16 bit, grey, alpha and profile as they are."""
+    samples = picture.rgb
+    if picture.grey:
+        samples = np.rint(samples @ LUMA).astype(samples.dtype)[..., None]
+    if picture.alpha is not None:
+        samples = np.concatenate([samples, picture.alpha[..., None]], axis=2)
+    with finished(path) as part:
+        if samples.dtype == np.uint8:
+            image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+            image.save(part, icc_profile=picture.profile)
+        else:
+            part.write_bytes(deep_png(samples, picture.profile))
+
+
+def deep_png(samples: np.ndarray, profile: bytes | None) -> bytes:
+    """(h, w, 1 to 4) uint16 as PNG, which Pillow cannot write; OpenCV has no grey with alpha and no profiles."""
+    if samples.shape[2] == 2:
+        samples = samples[..., [0, 0, 0, 1]]
+    order = [2, 1, 0, 3][: samples.shape[2]] if samples.shape[2] >= 3 else [0]
+    done, data = cv2.imencode(".png", samples[..., order])
+    if not done:
+        raise PictureError(f"OpenCV cannot write a PNG of {samples.shape[1]}x{samples.shape[0]}")
+    data = data.tobytes()
+    if profile is None:
+        return data
+    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:IHDR_END] + chunk + data[IHDR_END:]

@@ -1,0 +1,175 @@
+"""What ``vsapisr info`` says: versions, devices, models, the plugin. Lines of text."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors import SafetensorError, safe_open
+
+from .. import __version__
+from ..errors import WeightsError
+from ..networks.cpu import network as native
+from ..networks.grl import GRLConfig
+from ..weights import files as weights
+from ..weights import published
+
+NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float64: "fp64"}
+GB = 1e9
+
+
+def overview() -> Iterator[str]:
+    """Everything but the inside of a model."""
+    yield f"vsapisr {__version__}, torch {torch.__version__}, {vapoursynth()}, Python {platform.python_version()}"
+    yield ""
+    yield "Devices"
+    yield from devices()
+    yield ""
+    yield "Models"
+    for name, path in weights.shipped().items():
+        yield f"  {name}: shipped, {summary(path)}"
+    for name in published.PUBLISHED:
+        try:
+            path = published.cached(name)
+        except WeightsError:
+            yield f"  {name}: published, not on this machine; get it with: vsapisr fetch {name}"
+        else:
+            yield f"  {name}: published, {summary(path)}, {path}"
+    yield ""
+    yield "Plugin"
+    yield f"  {plugin()}"
+
+
+def vapoursynth() -> str:
+    """Its version."""
+    try:
+        import vapoursynth as vs
+    except ImportError as error:
+        return f"VapourSynth cannot be imported ({error})"
+    return f"VapourSynth R{vs.__version__.release_major}"
+
+
+def plugin() -> str:
+    """Is ``core.apisr`` there, and from where?"""
+    try:
+        import vapoursynth as vs
+    except ImportError:
+        return "core.apisr is not there, as VapourSynth is not"
+    if not hasattr(vs.core, "apisr"):
+        return "core.apisr is not there: VapourSynth found no plugin of this package; was it installed with pip?"
+    bridge = vs.core.apisr.Version()["bridge"]
+    bridge = bridge.decode() if isinstance(bridge, bytes) else bridge
+    return f"core.apisr {bridge}, {vs.core.apisr.plugin_path}"
+
+
+def devices() -> Iterator[str]:
+    """CPU and CUDA devices under the names that ``device`` takes."""
+    memory = psutil.virtual_memory()
+    cores = psutil.cpu_count(logical=False) or psutil.cpu_count()
+    yield (
+        f"  cpu: {processor()}, {cores} cores, {torch.get_num_threads()} threads, "
+        f"{memory.available / GB:.1f} of {memory.total / GB:.1f} GB free"
+    )
+    yield f"       {kernels()}"
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        try:
+            free, total = torch.cuda.mem_get_info(index)
+        except RuntimeError as error:
+            yield f"  cuda:{index}: {properties.name}, cannot be used ({str(error).splitlines()[0]})"
+            continue
+        yield (
+            f"  cuda:{index}: {properties.name}, compute capability {properties.major}.{properties.minor}, "
+            f"{free / GB:.1f} of {total / GB:.1f} GB free"
+        )
+
+
+def kernels() -> str:
+    """The CPU's compiled kernels that the published network's precisions use here."""
+    words = {native.LEVELS["avx2"]: "AVX2", native.LEVELS["avx512"]: "AVX-512", native.LEVELS["avx512_bf16"]: "AVX512-BF16",
+             native.LEVELS["amx_bf16"]: "AMX"}  # fmt: skip
+    levels = {NAMES[dtype]: native.level_for(dtype, GRLConfig()) for dtype in (torch.float32, torch.bfloat16)}
+    found = ", ".join(f"{precision} by {words[level]}" for precision, level in levels.items() if level)
+    return f"compiled kernels: {found}" if found else "no compiled kernels: torch's operators, which are slower"
+
+
+def processor() -> str:
+    """The CPU's name, as far as the platform tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing for other kinds."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}
+
+
+def content(path: Path) -> tuple[weights.GRLConfig, int, str]:
+    """(hyperparameters, number of parameters, types of the numbers in the file).
+
+    Raises:
+        WeightsError: see :mod:`vsapisr.weights.files`.
+    """
+    state = weights.read(path)
+    types = sorted({NAMES.get(value.dtype, str(value.dtype)) for value in state.values() if value.is_floating_point()})
+    cleaned = weights.clean(state)
+    count = sum(value.numel() for value in cleaned.values())
+    return weights.hyperparameters(cleaned, path), count, ", ".join(types)
+
+
+def summary(path: Path) -> str:
+    """One line on a weight file, even a broken one."""
+    try:
+        _, count, types = content(path)
+    except WeightsError as error:
+        return f"unusable: {error}"
+    trained = metadata(path).get("iterations")
+    return f"{count:,} parameters, {types}" + (f", {trained} iterations" if trained else "")
+
+
+def inside(model: str) -> Iterator[str]:
+    """What the file of a model's name or path holds.
+
+    Raises:
+        WeightsError: it cannot be loaded; the text says why.
+    """
+    path = weights.find(model)
+    config, count, types = content(path)
+    weights.load(path)  # all that can be wrong with a file is said here, not at the first frame
+    yield f"{path}"
+    yield f"GRL, enlarges four times, {count:,} parameters, {types}, {path.stat().st_size / 1e6:.1f} MB"
+    yield f"SHA-256 {published.hash_of(path)}"
+    yield ""
+    yield "Hyperparameters"
+    for name in ("dim", "depths", "heads_window", "heads_stripe", "mlp_dim", "bias_dim"):
+        yield f"  {name}: {getattr(config, name)}"
+    for name, value in metadata(path).items():
+        yield ""
+        yield from entry(name, value)
+
+
+def entry(name: str, value: str) -> Iterator[str]:
+    """An entry of the metadata; one that is a JSON object on several lines."""
+    try:
+        parts = json.loads(value)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, dict):
+        yield f"{name}: {value}"
+        return
+    yield name
+    for key, part in parts.items():
+        yield f"  {key}: {part if isinstance(part, str) else json.dumps(part)}"

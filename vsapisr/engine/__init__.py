@@ -1,0 +1,1 @@
+"""Tiles in, tiles out: the queue, the batches, the device."""

@@ -1,0 +1,1 @@
+"""The network on the CPU through the compiled kernels in ``native``."""

@@ -1,0 +1,174 @@
+"""The form that runs on CUDA devices: :class:`GRLInference` with its parts replaced by kernels where they are right and fast.
+
+Nothing is taken on trust: at the first call on a device each part from :mod:`vsapisr.networks.cuda.kernels` is compared with the
+plain form, and timed against it. A part that does not compile, differs, or is slower stays plain, with a warning unless it
+was only slower.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from vsapisr.networks.grl import GRL, pad_to_window
+from vsapisr.networks.grl_inference import GRLInference
+
+log = logging.getLogger("vsapisr")
+
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
+"""Of a kernel part's result against the plain one's, as a share of its largest value, 1 at least."""
+TRIAL = (2, 3, 40, 56)  # an odd number of windows on both sides, all four classes of shifted ones
+TIMED = (1, 3, 256, 256)
+USES = ("auto", "kernels", "plain")
+
+
+def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether Triton is there and makes good code: half precision on NVIDIA's devices from compute capability 8.0 on.
+
+    Without matrix units for a type, products are unrolled: they compile for minutes and spill registers.
+    """
+    if importlib.util.find_spec("triton") is None or torch.version.hip or device.type != "cuda":
+        return False
+    return dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+class GRLCuda(nn.Module):
+    """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped; for inference only. The result of a
+    float32 image is float32, of others it has the network's own type.
+
+    ``use`` is ``auto``; ``kernels`` takes them without asking for speed, but still for correctness; ``plain`` never does.
+    """
+
+    scale = 4
+
+    def __init__(self, grl: GRL, dtype: torch.dtype, device: torch.device, use: str = "auto"):
+        super().__init__()
+        self.plain = GRLInference(grl, dtype).to(device)
+        self.config, self.dtype, self.device, self.use = grl.config, dtype, device, use
+        self.kernel_body = self.kernel_tail = None
+        self.lock, self.ready = threading.Lock(), False
+        self._source: GRL | None = grl
+
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether an image's result is the same in a batch of any size: libraries choose other kernels for other sizes."""
+        return self.kernel_body is not None and self.kernel_tail is not None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What runs: ``kernels`` or ``plain`` for each part."""
+        return {"body": "kernels" if self.kernel_body else "plain", "tail": "kernels" if self.kernel_tail else "plain"}
+
+    def held(self, batch: int, height: int, width: int) -> object:
+        """See :meth:`GRLInference.held`."""
+        return None if self.kernel_body else self.plain.held(batch, height, width)
+
+    def plain_body(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W), sides multiples of the window -> (B, H, W, C)."""
+        x = (image - self.plain.mean).contiguous(memory_format=torch.channels_last)
+        features = self.plain.convs[0](x).permute(0, 2, 3, 1).contiguous()
+        self.plain.body(features)
+        return features
+
+    def plain_tail(self, x: Tensor, height: int, width: int) -> Tensor:
+        """(B, h, w, C) -> (B, 3, height, width)."""
+        return self.plain.tail(x.permute(0, 3, 1, 2))[..., :height, :width]
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Choose the parts, once. Compiles, waits for the device and allocates: not to be done while a graph is captured."""
+        with self.lock:
+            if self.ready:
+                return
+            grl, self._source = self._source, None
+            if self.use != "plain" and kernels_possible(self.device, self.dtype):
+                try:
+                    self.take_kernels(grl)
+                except Exception as error:  # a compiler may fail in any way; the plain form does the same work
+                    log.warning("fast kernels cannot be used on %s, going on without: %s", self.device, first_line(error))
+                    self.kernel_body = self.kernel_tail = None
+            self.ready = True
+
+    def take_kernels(self, grl: GRL) -> None:
+        from vsapisr.networks.cuda.kernels import block
+
+        if not block.fits(self.config):
+            return
+        from vsapisr.networks.cuda.kernels import tuning
+        from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings
+
+        grl = copy.deepcopy(grl).to("cpu").float().eval().requires_grad_(False)
+        with torch.no_grad():
+            body, tail = (part(grl, self.dtype, self.device) for part in (KernelBody, KernelTail))
+        generator = torch.Generator().manual_seed(0)
+        trial = torch.rand(TRIAL, generator=generator).to(self.device, self.dtype)
+        features = self.plain_body(trial)
+        height, width = 4 * TRIAL[2], 4 * TRIAL[3] - 4
+        strip = 16 * features.numel() * features.element_size() // 3  # of several strips
+        first = Tilings()
+        body_right = self.agrees("body", lambda: body(trial, first), lambda: features)
+        tail_right = self.agrees("tail", lambda: tail(features, height, width, first, strip),
+                                 lambda: self.plain_tail(features, height, width))
+        if not (body_right or tail_right):
+            return
+        chosen = tuning.choose(grl.to(self.device), self.dtype, self.device)
+        if body_right and (chosen == first or self.agrees("body", lambda: body(trial, chosen), lambda: features)):
+            self.kernel_body = lambda image: body(image, chosen)
+        if tail_right and (chosen == first or self.agrees("tail", lambda: tail(features, height, width, chosen, strip),
+                                                          lambda: self.plain_tail(features, height, width))):
+            self.kernel_tail = lambda x, height, width: tail(x, height, width, chosen)
+        if self.use == "auto" and self.device.type == "cuda":
+            pays = tuning.cached(f"{tuning.key(grl, self.dtype, self.device)}-parts", lambda: self.what_pays(tuning.milliseconds))
+            self.kernel_body = self.kernel_body if pays["body"] else None
+            self.kernel_tail = self.kernel_tail if pays["tail"] else None
+
+    def agrees(self, name: str, kernels: Callable[[], Tensor], plain: Callable[[], Tensor]) -> bool:
+        """Whether a part compiles and gives what the plain form gives."""
+        wanted = plain().float()
+        try:
+            difference = (kernels().float() - wanted).abs().max().item()
+        except Exception as error:  # see prepare
+            log.warning("the fast %s does not run on %s, going on without: %s", name, self.device, first_line(error))
+            return False
+        accepted = TOLERANCE[self.dtype] * max(1.0, wanted.abs().max().item())
+        if difference <= accepted:  # false for NaN
+            return True
+        log.warning("the fast %s is inaccurate on %s (difference %.3g, at most %.3g), going on without", name, self.device,
+                    difference, accepted)
+        return False
+
+    def what_pays(self, milliseconds: Callable[[Callable[[], object]], float]) -> dict[str, bool]:
+        """Whether each part is faster than the plain one."""
+        image = torch.rand(TIMED, device=self.device, dtype=self.dtype)
+        features, side = self.plain_body(image), 4 * TIMED[2]
+        calls = {
+            "body": (self.kernel_body, self.plain_body, (image,)),
+            "tail": (self.kernel_tail, self.plain_tail, (features, side, side)),
+        }
+        pays = {}
+        for name, (kernels, plain, values) in calls.items():
+            pays[name] = kernels is not None and milliseconds(lambda: kernels(*values)) < milliseconds(lambda: plain(*values))
+            log.info("%s on %s: %s", name, self.device, "kernels" if pays[name] else "plain form")
+        return pays
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():  # kernels start on the current one
+            if not self.ready:
+                self.prepare()
+            height, width = image.shape[-2:]
+            x = pad_to_window(image.to(self.dtype), self.config.window)
+            x = (self.kernel_body or self.plain_body)(x)
+            out = (self.kernel_tail or self.plain_tail)(x, self.scale * height, self.scale * width)
+            return out.float() if image.dtype == torch.float32 else out
+
+
+def first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -1,0 +1,134 @@
+"""The fastest layout of each kind of kernel on a device: measured once, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import triton
+from torch import nn
+
+from vsapisr.networks.cuda.kernels import block, conv, ends
+from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock
+from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows
+from vsapisr.networks.cuda.kernels.form import Tilings
+from vsapisr.networks.grl import GRL
+from vsapisr.weights.published import cache_folder
+
+log = logging.getLogger("vsapisr")
+
+CALLS, ROUNDS = 5, 5
+MAP = (1, 512, 512)  # batch, height, width of what is measured: several times the second-level cache when enlarged
+CONV_TILINGS = (
+    ConvTiling(rows=8, columns=16, warps=4, stages=3), ConvTiling(rows=4, columns=32, warps=4, stages=3),
+    ConvTiling(rows=8, columns=32, warps=8, stages=3), ConvTiling(rows=8, columns=32, warps=8, stages=2),
+    ConvTiling(rows=8, columns=32, warps=8, stages=1), ConvTiling(rows=4, columns=16, warps=4, stages=3),
+)
+BLOCK_TILINGS = (
+    BlockTiling(warps=4), BlockTiling(warps=4, registers=168), BlockTiling(warps=4, registers=128), BlockTiling(warps=8),
+)
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Of one call by the device's own clock: the median of some rounds."""
+    for _ in range(3):
+        run()
+    times = []
+    for _ in range(ROUNDS):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(CALLS):
+            run()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / CALLS)
+    return statistics.median(times)
+
+
+def fastest(candidates: Sequence, run: Callable[[object], object]) -> object:
+    """The candidate with which ``run`` takes least; what does not compile or fit is passed over.
+
+    Raises:
+        RuntimeError: none works.
+    """
+    best, least, failure = None, float("inf"), None
+    for candidate in candidates:
+        try:
+            time = milliseconds(lambda: run(candidate))
+        except Exception as error:  # compilers and drivers have many ways to refuse
+            failure = error
+            continue
+        if time < least:
+            best, least = candidate, time
+    if best is None:
+        raise RuntimeError(f"no layout of a kernel works here: {failure}")
+    return best
+
+
+def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
+    """Try all layouts on random data; takes seconds, and a minute when nothing has been compiled yet."""
+    log.info("choosing kernel layouts for %s, once", torch.cuda.get_device_name(device))
+    b, h, w = MAP
+    x = torch.randn(b, h, w, grl.config.dim, device=device, dtype=dtype)
+    out, rows = torch.empty_like(x), Rows(0, h)
+    blocks = [PackedBlock(block, dtype, device) for block in grl.layers[0].blocks]
+    shifted, plain = blocks[0], blocks[min(1, len(blocks) - 1)]
+    narrow = x.new_empty(b, h, w, grl.config.dim // 2)
+    window = fastest(BLOCK_TILINGS, lambda tiling: shifted.run_window(x, narrow, tiling))
+    whole = fastest(BLOCK_TILINGS, lambda tiling: plain.run(x, out, tiling, window))
+    limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    fitting = [t for t in CONV_TILINGS if t.shared_bytes(grl.config.dim, x.element_size()) <= limit]
+
+    def of_conv(module: nn.Conv2d, target: torch.Tensor, **options: object) -> ConvTiling:
+        packed = PackedConv(module, dtype, device, **options)
+        return fastest(fitting, lambda tiling: packed.run(x, rows, target, rows, h, tiling))
+
+    return Tilings(
+        window=window, block=whole, conv=of_conv(grl.conv_hr, out, slope=0.2),
+        phases=of_conv(grl.conv_up2, x.new_empty(b, 2 * h, 2 * w, grl.config.dim), scale=2, slope=0.2),
+        last=of_conv(grl.conv_hr, x.new_empty(b, PLANES, h, w), slope=0.2, last=grl.conv_last),
+    )
+
+
+def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
+    """Everything that the choice depends on: device, compiler, kernels, hyperparameters, type."""
+    sources = b"".join(Path(module.__file__).read_bytes() for module in (block, conv, ends))
+    parts = (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device), triton.__version__,
+             torch.__version__, hashlib.sha256(sources).hexdigest(), grl.config, dtype)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def cached(name: str, make: Callable[[], dict]) -> dict:
+    """What ``make`` returned when it was last called for ``name``, by any process. A file that cannot be read or written
+    costs time only."""
+    path = cache_folder() / "kernels" / f"{name}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        value = make()
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        log.warning("kernel layouts could not be kept in %s (%s)", path, error)
+        temporary.unlink(missing_ok=True)
+    return value
+
+
+def tilings_from(values: dict) -> Tilings:
+    kinds = {"window": BlockTiling, "block": BlockTiling, "conv": ConvTiling, "phases": ConvTiling, "last": ConvTiling}
+    return Tilings(**{name: kind(**values[name]) for name, kind in kinds.items()})
+
+
+def choose(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
+    """Layouts for this device, measured at the first call ever."""
+    return tilings_from(cached(key(grl, dtype, device), lambda: asdict(measure(grl, dtype, device))))

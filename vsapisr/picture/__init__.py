@@ -1,0 +1,1 @@
+"""Planes of frames, their colours, and the tiles they are cut into."""

@@ -1,0 +1,202 @@
+"""Planes <-> RGB as tensors: bit depth, range, matrix and chroma position, on any device.
+
+Coefficients are ITU-T H.273's. Chroma is interpolated with the Catmull-Rom cubic, stretched for antialiasing on the way
+back, which is what VapourSynth's resize.Bicubic does by default; tests compare with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import ClipError
+
+GRAY, RGB, YUV = 1, 2, 3  # VSColorFamily
+KR_KB = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+MATRIX_NAMES = {0: "RGB", 8: "YCgCo", 10: "BT.2020 constant luminance", 11: "YDzDx", 12: "derived from the primaries",
+                13: "derived, constant luminance", 14: "ICtCp"}
+# chroma location -> place of a chroma sample between the first (0) and last (1) luma sample that share it: (x, y)
+CHROMA_PLACES = {0: (0, 0.5), 1: (0.5, 0.5), 2: (0, 0), 3: (0.5, 0), 4: (0, 1), 5: (0.5, 1)}
+
+
+@dataclass(frozen=True)
+class Format:
+    """The parts of a VSVideoFormat that matter for its samples."""
+
+    color_family: int
+    sample_type: int
+    """0 integer, 1 float."""
+    bits_per_sample: int
+    subsampling_w: int = 0
+    subsampling_h: int = 0
+
+    @property
+    def planes(self) -> int:
+        return 1 if self.color_family == GRAY else 3
+
+    @property
+    def dtype(self) -> torch.dtype:
+        if self.sample_type:
+            return torch.float16 if self.bits_per_sample == 16 else torch.float32
+        return torch.uint8 if self.bits_per_sample == 8 else torch.uint16
+
+    def subsampling(self, plane: int) -> tuple[int, int]:
+        """(vertical, horizontal) as powers of two."""
+        return (self.subsampling_h, self.subsampling_w) if plane and self.color_family == YUV else (0, 0)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How the samples of one frame are to be understood."""
+
+    matrix: int
+    full_range: bool
+    chroma_location: int = 0
+
+
+def resolve(format: Format, properties: Mapping[str, object], width: int, height: int) -> Colour:
+    """The frame's own matrix and range; where it has none, VapourSynth's customs: BT.601 up to 1024x576, BT.709 above,
+    RGB full and the rest limited, chroma on the left.
+
+    Raises:
+        ClipError: a matrix that is not a plain weighting of R, G and B.
+    """
+    small = width <= 1024 and height <= 576
+    matrix = properties.get("_Matrix", 2)
+    if matrix == 2 or (format.color_family == GRAY and matrix not in KR_KB):
+        matrix = 6 if small else 1
+    if format.color_family == RGB:
+        matrix = 0
+    elif matrix not in KR_KB:
+        name = MATRIX_NAMES.get(matrix, "unknown")
+        raise ClipError(
+            f"_Matrix={matrix} ({name}) of a YUV frame is not supported; accepted are {', '.join(map(str, KR_KB))}, "
+            "convert the clip with resize first"
+        )
+    full = properties.get("_Range", 1 if format.color_family == RGB else 0) == 1
+    place = properties.get("_ChromaLocation", 0)
+    return Colour(matrix, full, place if place in CHROMA_PLACES else 0)
+
+
+def scale_offset(format: Format, colour: Colour, chroma: bool) -> tuple[float, float]:
+    """(scale, offset) with sample = value * scale + offset; values are 0..1, chroma -0.5..0.5."""
+    if format.sample_type:
+        return 1.0, 0.0
+    bits = format.bits_per_sample
+    if colour.full_range:
+        return float((1 << bits) - 1), float(1 << (bits - 1)) if chroma else 0.0
+    step = float(1 << (bits - 8))
+    return (224 * step, 128 * step) if chroma else (219 * step, 16 * step)
+
+
+def cubic(x: float) -> float:
+    """Catmull-Rom: the cubic with b = 0, c = 0.5."""
+    x = abs(x)
+    if x < 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+
+MARGIN = 3  # chroma samples needed beyond either end to interpolate between
+
+
+@functools.cache
+def up_taps(factor: int, place: float) -> tuple[tuple[int, tuple[float, ...]], ...]:
+    """For each of ``factor`` luma samples that share a chroma sample: (first neighbour, four weights)."""
+    taps = []
+    for phase in range(factor):
+        position = (phase - place * (factor - 1)) / factor
+        base = math.floor(position)
+        taps.append((base - 1, tuple(cubic(position - (base + k)) for k in range(-1, 3))))
+    return tuple(taps)
+
+
+def enlarge(x: Tensor, factor: int, place: float, axis: int) -> Tensor:
+    """Chroma with ``MARGIN`` samples beyond both ends of ``axis`` -> luma resolution without them."""
+    if factor == 1:
+        return x
+    length = x.shape[axis] - 2 * MARGIN
+    phases = [
+        sum(w * x.narrow(axis, MARGIN + first + k, length) for k, w in enumerate(weights) if w)
+        for first, weights in up_taps(factor, place)
+    ]
+    return torch.stack(phases, dim=axis % x.ndim + 1).flatten(axis % x.ndim, axis % x.ndim + 1)
+
+
+def shrink(x: Tensor, factor: int, place: float, axis: int, margin: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) at luma resolution -> chroma samples of what is left without ``margin`` (before, after) on ``axis``.
+
+    Beyond the margin the edge is repeated.
+    """
+    if factor == 1:
+        return x.narrow(axis, margin[0], x.shape[axis] - sum(margin))
+    position = place * (factor - 1)
+    first = math.floor(position) - 2 * factor + 1
+    weights = [cubic((first + k - position) / factor) / factor for k in range(4 * factor + 1)]
+    count = (x.shape[axis] - sum(margin)) // factor
+    before, after = -first, first + len(weights) + (count - 1) * factor - count * factor
+    missing = [max(before - margin[0], 0), max(after - margin[1], 0)]
+    if any(missing):
+        x = F.pad(x, [0, 0, *missing] if axis == 2 else [*missing, 0, 0], mode="replicate")
+    start = margin[0] + missing[0] - before
+    total = sum(weights)
+    picks = (x.narrow(axis, start + k, (count - 1) * factor + 1) for k in range(len(weights)))
+    step = (slice(None),) * axis + (slice(None, None, factor),)
+    return sum(w / total * pick[step] for w, pick in zip(weights, picks) if w)
+
+
+def to_rgb(planes: list[Tensor], format: Format, colour: Colour) -> Tensor:
+    """Samples of one tile -> (1, 3, H, W) float32 RGB in [0, 1].
+
+    ``planes`` are (H, W); subsampled ones have ``MARGIN`` samples more on both sides of each subsampled axis.
+    """
+    values = []
+    for number, plane in enumerate(planes):
+        chroma = number > 0 and format.color_family == YUV
+        scale, offset = scale_offset(format, colour, chroma)
+        x = (plane.to(torch.float32) - offset) / scale
+        if chroma:
+            place_x, place_y = CHROMA_PLACES[colour.chroma_location]
+            x = enlarge(x, 1 << format.subsampling_h, place_y, 0)
+            x = enlarge(x, 1 << format.subsampling_w, place_x, 1)
+        values.append(x)
+    if format.color_family == GRAY:
+        values *= 3
+    elif format.color_family == YUV:
+        kr, kb = KR_KB[colour.matrix]
+        y, cb, cr = values
+        red, blue = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
+        values = [red, (y - kr * red - kb * blue) / (1 - kr - kb), blue]
+    return torch.stack(values).nan_to_num_(0.0).clamp_(0, 1)[None]
+
+
+def from_rgb(rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int, int, int]) -> list[Tensor]:
+    """(1, 3, H, W) RGB -> samples of the planes of what is left without ``margin`` (top, bottom, left, right).
+
+    The margin is what chroma's filter sees beyond the tile; values are clamped to [0, 1] and rounded to nearest.
+    """
+    rgb = rgb.to(torch.float32).clamp(0, 1)
+    if format.color_family == RGB:
+        values = list(rgb.unbind(1))
+    else:
+        kr, kb = KR_KB[colour.matrix]
+        red, green, blue = rgb.unbind(1)
+        y = kr * red + (1 - kr - kb) * green + kb * blue
+        values = [y] if format.color_family == GRAY else [y, (blue - y) / (2 - 2 * kb), (red - y) / (2 - 2 * kr)]
+    samples = []
+    for number, value in enumerate(values):
+        place_x, place_y = CHROMA_PLACES[colour.chroma_location]
+        down, right = format.subsampling(number)
+        x = shrink(value[:, None], 1 << down, place_y, 2, margin[:2])
+        x = shrink(x, 1 << right, place_x, 3, margin[2:])[0, 0]
+        scale, offset = scale_offset(format, colour, number > 0 and format.color_family == YUV)
+        if not format.sample_type:
+            x = (x * scale + offset).round_().clamp_(0, (1 << format.bits_per_sample) - 1)
+        samples.append(x.to(format.dtype))
+    return samples

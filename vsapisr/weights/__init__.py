@@ -1,0 +1,1 @@
+"""Weights: shipped, local and published ones, found, verified and loaded."""

@@ -1,0 +1,168 @@
+"""Find, verify and load weights. No code in a file is ever run: safetensors, or torch.load with weights_only."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..errors import WeightsError
+from ..networks.grl import GRL, GRLConfig
+from . import published
+
+MODELS = Path(__file__).parent / "models"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and DistributedDataParallel
+HOLDERS = ("model_state_dict", "params_ema", "params", "state_dict", "ema")  # the last is a training run's own
+DERIVED = ("table_", "index_", "mask_")  # buffers of the published checkpoint that follow from the architecture
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the models that come with the package."""
+    return {path.stem: path for path in sorted(MODELS.glob("*.safetensors"))}
+
+
+def find(model: str) -> Path:
+    """The file of a shipped model's name, of a published one's that was fetched, or of a path.
+
+    Raises:
+        WeightsError: none of these; the text lists the known names, or says how to get a published model.
+    """
+    if model in (known := shipped()):
+        return known[model]
+    if model in published.PUBLISHED:
+        return published.cached(model)
+    try:
+        path = Path(model).expanduser()
+    except RuntimeError:  # "~nobody"
+        path = Path(model)
+    if path.is_dir():
+        inside = path / "best.pth"
+        hint = f"; the weights in it are {str(inside)!r}" if inside.is_file() else ""
+        raise WeightsError(f"model {model!r} is a folder, not a weight file{hint}")
+    if path.is_file():
+        return path
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
+        raise WeightsError(f"model file {model!r} does not exist")
+    raise WeightsError(f"unknown model {model!r}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path")
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` or PyTorch file, under the names that are in it."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from None
+    if start[8:] == b"{" or path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, ValueError, json.JSONDecodeError) as error:
+            raise WeightsError(f"{path} is truncated or no safetensors file ({error})") from None
+    if start.startswith(b"PK") or start.startswith(b"\x80"):
+        return read_pickle(path)
+    raise WeightsError(f"{path} is neither a safetensors nor a PyTorch file")
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """A PyTorch file, zip or old style, in the published layout or any of the usual ones."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if wanted := foreign_global(path, str(error)):
+            raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
+        raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
+    except Exception as error:  # noqa: BLE001 - of damaged files torch raises whatever it stumbles over
+        reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
+        raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
+    while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
+        content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
+    return dict(content)
+
+
+def foreign_global(path: Path, error: str) -> str | None:
+    """The name that a refused pickle would have called, from torch's ``error`` or from the pickle's own instructions."""
+    if named := re.search(r"(?:GLOBAL |class )([\w.]+\.\w+)", error):
+        return named[1]
+    if zipfile.is_zipfile(path):
+        return None
+    strings: list[str] = []
+    try:
+        for code, argument, _ in pickletools.genops(path.read_bytes()):
+            if code.name == "GLOBAL":
+                return str(argument).replace(" ", ".")
+            if code.name == "STACK_GLOBAL":
+                return ".".join(strings[-2:])
+            if isinstance(argument, str):
+                strings.append(argument)
+    except ValueError:
+        pass
+    return None
+
+
+def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefixes that wrappers add and without derived buffers; floating, as float32."""
+    cleaned = {}
+    for name, value in state.items():
+        while prefix := next((p for p in PREFIXES if name.startswith(p)), None):
+            name = name[len(prefix) :]
+        if not name.startswith(DERIVED):
+            cleaned[name] = value.float()
+    return cleaned
+
+
+def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
+    """Read the configuration off the shapes of the weights (``path`` is for the error)."""
+    attention = "layers.0.blocks.0.attn."
+    first, bias = "conv_first.weight", attention + "window_attn.attn_transform.cpb_mlp.0.weight"
+    window, stripe = (attention + f"{name}.logit_scale" for name in ("window_attn.attn_transform", "stripe_attn.attn_transform1"))
+    mlp = "layers.0.blocks.0.mlp.fc1.weight"
+    required = (first, attention + "qkv.body.weight", window, stripe, bias, mlp)
+    if missing := next((name for name in required if name not in state or not state[name].ndim), None):
+        some = ", ".join(list(state)[:3])
+        raise WeightsError(f"{path} holds another network, not GRL: it has no {missing} (it starts with {some})")
+    if "conv_up2.weight" not in state:
+        raise WeightsError(f"{path} holds a GRL of another scale; only four times is supported (it has no conv_up2.weight)")
+    blocks = [re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name) for name in state]
+    places = {(int(m[1]), int(m[2])) for m in blocks if m}
+    depths = tuple(len({b for s, b in places if s == stage}) for stage in range(1 + max(s for s, _ in places)))
+    return GRLConfig(
+        dim=state[first].shape[0],
+        depths=depths,
+        heads_window=state[window].shape[0],
+        heads_stripe=state[stripe].shape[0],
+        mlp_dim=state[mlp].shape[0],
+        bias_dim=state[bias].shape[0],
+    )
+
+
+def load(path: Path) -> GRL:
+    """The readable network with the weights of ``path``, fp32, on the CPU, in eval mode.
+
+    Raises:
+        WeightsError: missing, truncated, foreign or dangerous file, or weights that are not finite.
+    """
+    state = clean(read(path))
+    model = GRL(hyperparameters(state, path))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise WeightsError(f"{path} does not fit GRL: {detail[:200]}") from None
+    if broken := next((name for name, value in state.items() if not torch.isfinite(value).all()), None):
+        raise WeightsError(f"{path} has values that are not finite in {broken}")
+    return model.eval().requires_grad_(False)

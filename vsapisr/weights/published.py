@@ -1,0 +1,204 @@
+"""Published weights by name: fetched on request alone, into the user's cache folder. Nothing else uses a network.
+
+The files are not part of this project and come under their own terms, which :attr:`Published.licence` names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ..errors import WeightsError
+
+CHUNK = 1 << 18
+TIMEOUT = 30.0  # seconds without a byte
+STARTS = (b"PK", b"\x80")  # of a PyTorch file, new and old style
+
+Told = Callable[[int, int | None], None]
+"""Called with the bytes so far and those to come in all, None when the server does not say."""
+
+
+class FetchError(WeightsError):
+    """A published model could not be fetched; what was there before is still there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Where a model is and on which terms."""
+
+    url: str
+    file: str
+    """Its name in the cache folder."""
+    sha256: str | None
+    """In hexadecimal, or its first digits, as PyTorch has them in names of files; None: nobody has told us one."""
+    licence: str
+
+    def is_right(self, found: str) -> bool:
+        """Can ``found`` be the file's SHA-256?"""
+        return self.sha256 is None or found.startswith(self.sha256)
+
+
+PUBLISHED: Mapping[str, Published] = MappingProxyType({
+    "apisr-grl-gan": Published(
+        url="https://github.com/Kiteretsu77/APISR/releases/download/v0.1.0/4x_APISR_GRL_GAN_generator.pth",
+        file="4x_APISR_GRL_GAN_generator.pth",
+        sha256=None,
+        licence="weights of APISR's authors, from a GPL-3.0 repository that says they are for academic use",
+    ),
+})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A published model on this machine."""
+
+    path: Path
+    sha256: str
+    """Of the file as it is."""
+    verified: bool
+    """It was held against a known hash, and is the same."""
+    fresh: bool
+    """It was downloaded now, not before."""
+
+
+def cache_folder() -> Path:
+    """``vsapisr`` in the folder that the platform has for caches; ``XDG_CACHE_HOME`` goes first everywhere."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # the XDG specification has relative ones ignored
+        return Path(base) / "vsapisr"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vsapisr" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "vsapisr"
+
+
+def cached(name: str) -> Path:
+    """Where the published model ``name`` is, or would be, on this machine.
+
+    Raises:
+        WeightsError: it is known but not here; the text says how to get it.
+    """
+    path = cache_folder() / PUBLISHED[name].file
+    if not path.is_file():
+        raise WeightsError(f"model {name!r} is not on this machine; get it with: vsapisr fetch {name}")
+    return path
+
+
+def fetch(name: str, told: Told = lambda done, total: None, again: bool = False) -> Fetched:
+    """Bring a published model to the cache folder, unless it is there; ``again`` replaces it in any case.
+
+    The download goes to a temporary name and gets the final one after its length and hash were checked.
+
+    Raises:
+        FetchError: unknown name, no network, an answer that is not the file, or nowhere to write it.
+    """
+    if name not in PUBLISHED:
+        raise FetchError(f"no published model is called {name!r}; known are {', '.join(PUBLISHED)}")
+    return obtain(PUBLISHED[name], cache_folder() / PUBLISHED[name].file, told, again)
+
+
+def obtain(model: Published, path: Path, told: Told = lambda done, total: None, again: bool = False) -> Fetched:
+    """:func:`fetch` to any place: ``path`` is there afterwards, and is the model.
+
+    Raises:
+        FetchError: no network, an answer that is not the file, or nowhere to write it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.is_file() and not again:
+            found = hash_of(path)
+            if model.is_right(found):
+                return Fetched(path=path, sha256=found, verified=model.sha256 is not None, fresh=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = download(model.url, part, told)
+        check(model, part, found)
+        os.replace(part, path)
+    except OSError as error:
+        raise FetchError(f"cannot keep the model as {path}: {error.strerror or error}") from None
+    finally:
+        remove(part)
+    return Fetched(path=path, sha256=found, verified=model.sha256 is not None, fresh=True)
+
+
+def download(url: str, target: Path, told: Told) -> str:
+    """Write what is at ``url`` to ``target``; its SHA-256.
+
+    Raises:
+        FetchError: no connection, an error of the server, or fewer bytes than it had announced.
+        OSError: ``target`` cannot be written.
+    """
+    digest, done = hashlib.sha256(), 0
+    with connect(url) as answer:
+        length = answer.headers.get("Content-Length")
+        total = int(length) if length and length.isdecimal() else None
+        if total is not None and total > (free := shutil.disk_usage(target.parent).free):
+            raise FetchError(f"{target.parent} has {free / 1e6:.1f} MB left; the model needs {total / 1e6:.1f} MB")
+        told(0, total)
+        with open(target, "wb") as file:
+            while chunk := receive(answer, url, done):
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                told(done, total)
+    if total is not None and done != total:
+        raise FetchError(f"{url} broke off after {done} of {total} bytes; try again")
+    return digest.hexdigest()
+
+
+def connect(url: str) -> http.client.HTTPResponse:
+    """The answer to a request for ``url``, redirections followed, but never from https to http."""
+    request = urllib.request.Request(url, headers={"User-Agent": "vsapisr", "Accept-Encoding": "identity"})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise FetchError(f"{url} answered {error.code} {error.reason}") from None
+    except urllib.error.URLError as error:
+        reason = getattr(error.reason, "strerror", None) or error.reason
+        raise FetchError(f"cannot reach {url} ({reason}); is there a network?") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise FetchError(f"cannot reach {url} ({error or type(error).__name__})") from None
+    if url.startswith("https:") and not answer.url.startswith("https:"):
+        answer.close()
+        raise FetchError(f"{url} leads to {answer.url}, which is not encrypted; refused")
+    return answer
+
+
+def receive(answer: http.client.HTTPResponse, url: str, done: int) -> bytes:
+    """The next bytes; kept apart from writing them, since either fails with OSError."""
+    try:
+        return answer.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise FetchError(f"{url} broke off after {done} bytes ({error or type(error).__name__}); try again") from None
+
+
+def check(model: Published, path: Path, found: str) -> None:
+    """Is ``path``, whose SHA-256 is ``found``, the model?"""
+    if not model.is_right(found):
+        raise FetchError(f"{model.url} is not what it should be: its SHA-256 is {found}, expected is {model.sha256}")
+    with open(path, "rb") as file:
+        start = file.read(2)
+    if model.file.endswith(".pth") and not start.startswith(STARTS):
+        raise FetchError(f"{model.url} answered with something that is no PyTorch file (it starts with {start!r})")
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Also when its folder could not be made."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass
