@@ -26,7 +26,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 12)
 NAMES = ("python3.14", "python3.13", "python3.12")
 EXTRAS = "cli,train,test"
-SOURCES = [("vsapisr", "bridge", "*.[ch]"), ("vsapisr", "networks", "cpu", "native", "*.[ch]"), ("train", "degradation", "native", "*.[ch]")]
+SOURCES = [
+    ("vsapisr", "bridge", "*.[ch]"),
+    ("vsapisr", "networks", "cpu", "native", "*.[ch]"),
+    ("train", "degradation", "native", "*.[ch]"),
+]
 """What is compiled; the version in vsapisr/__init__.py goes into it."""
 # On Linux torch comes with its CUDA libraries; elsewhere it is much smaller.
 NEEDED_BYTES = (7 if sys.platform.startswith("linux") else 2) << 30

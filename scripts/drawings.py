@@ -8,7 +8,6 @@ The same arguments give the same files; what is there already is kept.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path

@@ -18,9 +18,16 @@ import time
 from pathlib import Path
 
 STAGES = {
-    "environment": ("speed", 40), "plain": ("right", 60), "kernels": ("right", 150), "graphs": ("right", 45),
-    "filter": ("right", 75), "network": ("speed", 90), "parts": ("speed", 45), "chain": ("speed", 75),
-    "compiled": ("speed", 120), "training": ("speed", 60),
+    "environment": ("speed", 40),
+    "plain": ("right", 60),
+    "kernels": ("right", 150),
+    "graphs": ("right", 45),
+    "filter": ("right", 75),
+    "network": ("speed", 90),
+    "parts": ("speed", 45),
+    "chain": ("speed", 75),
+    "compiled": ("speed", 120),
+    "training": ("speed", 60),
 }
 """Name -> (module of scripts.gpu, seconds it may take). Later ones can be lost with the least harm."""
 GRACE = 20  # seconds for an item that was started in time
@@ -43,7 +50,9 @@ def verdict(report: dict[str, dict]) -> tuple[int, list[str]]:
         if stage["ended"] != "done" and not late(name, stage):
             words.append(f"{name}: {stage['ended']}")
     wrong = len(words)
-    return wrong, words + [f"{name}: incomplete, {stage['ended']}" for name, stage in report.items() if late(name, stage)]
+    return wrong, words + [
+        f"{name}: incomplete, {stage['ended']}" for name, stage in report.items() if late(name, stage)
+    ]
 
 
 def late(name: str, stage: dict) -> bool:
@@ -84,10 +93,22 @@ def run_stage(name: str, options: argparse.Namespace, folder: Path, left: float 
     rows, limit = folder / f"{name}.jsonl", limit_of(name, options.device == "cpu", left)
     if limit < SHORTEST:
         return {"rows": [], "seconds": 0.0, "ended": "not begun: the time is over"}
-    command = [sys.executable, "-m", "scripts.gpu_check", "--stage", name, "--rows", str(rows), "--device", options.device]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.gpu_check",
+        "--stage",
+        name,
+        "--rows",
+        str(rows),
+        "--device",
+        options.device,
+    ]
     command += ["--seconds", str(limit)]
     command += ["--quick"] * options.quick
-    environment = dict(os.environ) | ({} if options.device == "cuda" else {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""})
+    environment = dict(os.environ) | (
+        {} if options.device == "cuda" else {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    )
     start = time.monotonic()
     try:
         status = subprocess.run(command, env=environment, timeout=limit + GRACE).returncode
@@ -131,7 +152,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the report (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="fewer sizes and runs")
     parser.add_argument("--only", help=f"stages with commas between: {','.join(STAGES)}")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="for everything; what does not fit is left out (no limit)")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="for everything; what does not fit is left out (no limit)"
+    )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help=argparse.SUPPRESS)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
@@ -156,7 +179,11 @@ def main(arguments: list[str] | None = None) -> int:
             report[name] = run_stage(name, options, Path(folder), options.seconds - (time.monotonic() - start))
             save(options.out, report)
     wrong, words = verdict(report)
-    print("\n".join(["", *words, f"{wrong} things wrong" if wrong else "all right", f"report: {options.out / 'gpu_check.txt'}"]))
+    print(
+        "\n".join(
+            ["", *words, f"{wrong} things wrong" if wrong else "all right", f"report: {options.out / 'gpu_check.txt'}"]
+        )
+    )
     return int(wrong > 0)
 
 

@@ -16,8 +16,15 @@ from PIL import Image
 from train.fit.config import FitConfig
 from train.settings import build, merged
 
-NETWORK = {"dim": 16, "depths": [2, 1], "heads_window": 1, "heads_stripe": 1, "mlp_dim": 16, "bias_dim": 8,
-           "drop_path": 0.0}
+NETWORK = {
+    "dim": 16,
+    "depths": [2, 1],
+    "heads_window": 1,
+    "heads_stripe": 1,
+    "mlp_dim": 16,
+    "bias_dim": 8,
+    "drop_path": 0.0,
+}
 EASY = {"easy": {"probability": 1.0, "interpolations": ["area", "bilinear", "bicubic"]}}
 
 
@@ -47,8 +54,13 @@ def settings(folder: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
 def second_stage(folder: Path, out: Path, **changes: Any) -> dict[str, Any]:
     """The same for stage 2, adversarial and without feature networks."""
-    values = {"stage": 2, "init": "interpolation", "discriminator_channels": 4, "loss": {"features": "none"},
-              "data": {"patch": 24, "batch": 2}}
+    values = {
+        "stage": 2,
+        "init": "interpolation",
+        "discriminator_channels": 4,
+        "loss": {"features": "none"},
+        "data": {"patch": 24, "batch": 2},
+    }
     return merged(settings(folder, out, **values), changes)
 
 

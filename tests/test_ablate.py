@@ -65,8 +65,12 @@ def settings(drawings: Path, tmp_path: Path) -> dict:
     for stage, loss in ((1, ""), (2, FAST)):
         text = FIT.format(stage=stage, init='init = "random"', folder=drawings, loss=loss)
         (tmp_path / f"stage{stage}.toml").write_text(text)
-    return {"out": str(tmp_path / "out"), "stage1": str(tmp_path / "stage1.toml"), "stage2": str(tmp_path / "stage2.toml"),
-            "evaluate": {"gt": str(drawings), "levels": ["light"], "metrics": [], "threads": 1, "images": 1, "sheet": 0}}
+    return {
+        "out": str(tmp_path / "out"),
+        "stage1": str(tmp_path / "stage1.toml"),
+        "stage2": str(tmp_path / "stage2.toml"),
+        "evaluate": {"gt": str(drawings), "levels": ["light"], "metrics": [], "threads": 1, "images": 1, "sheet": 0},
+    }
 
 
 def make(settings: dict, **more: object) -> AblateConfig:
@@ -74,16 +78,21 @@ def make(settings: dict, **more: object) -> AblateConfig:
 
 
 def flat(values: dict, before: str = "") -> dict:
-    return {k: v for key, value in values.items()
-            for k, v in (flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}).items()}
+    return {
+        k: v
+        for key, value in values.items()
+        for k, v in (flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}).items()
+    }
 
 
 def test_every_table_has_the_whole_method_and_the_papers_alternatives() -> None:
     names = {table: [arm.name for arm in ARMS if arm.table == table] for table in TABLES}
-    assert names == {"dataset": ["dataset-random", "dataset-iqa", WHOLE],
-                     "degradation": ["degradation-bsrgan", "degradation-realesrgan", WHOLE],
-                     "enhancement": ["enhancement-off", WHOLE],
-                     "perceptual": ["perceptual-none", "perceptual-vgg", "perceptual-resnet", WHOLE]}
+    assert names == {
+        "dataset": ["dataset-random", "dataset-iqa", WHOLE],
+        "degradation": ["degradation-bsrgan", "degradation-realesrgan", WHOLE],
+        "enhancement": ["enhancement-off", WHOLE],
+        "perceptual": ["perceptual-none", "perceptual-vgg", "perceptual-resnet", WHOLE],
+    }
     assert [arm.name for arm in chosen(("perceptual", "enhancement"))][0] == WHOLE
 
 
@@ -95,8 +104,13 @@ def test_an_arm_is_the_whole_method_but_for_its_switch(settings: dict) -> None:
         for name, one in plans.items():
             mine = flat(asdict(getattr(one, stage)))
             changed = {key for key in whole if whole[key] != mine.get(key)} - {"out", "init"}
-            expected = {"enhancement-off": {"data.enhance"}, "perceptual-none": {"loss.perceptual"},
-                        "perceptual-vgg": {"loss.resnet"}, "perceptual-resnet": {"loss.vgg"}, WHOLE: set()}
+            expected = {
+                "enhancement-off": {"data.enhance"},
+                "perceptual-none": {"loss.perceptual"},
+                "perceptual-vgg": {"loss.resnet"},
+                "perceptual-resnet": {"loss.vgg"},
+                WHOLE: set(),
+            }
             if stage == "stage1" and name.startswith("perceptual"):
                 assert not changed and one.stage1.out == plans[WHOLE].stage1.out, "stage 1 is the same, trained once"
             elif name.startswith("degradation"):
@@ -135,7 +149,9 @@ def test_run_interrupt_resume(settings: dict, monkeypatch: pytest.MonkeyPatch, t
     assert runs == ["stage1/paper", "arms/paper", "arms/perceptual-none"]
     assert "not finished: perceptual-none" in (Path(config.out) / "table.md").read_text()
     listing = ablate(make(settings, tables=["perceptual"], arms=list(config.arms), dry_run=True)).splitlines()
-    assert listing[0].startswith("paper  [dataset, degradation, enhancement, perceptual]") and listing[0].endswith("finished")
+    assert listing[0].startswith("paper  [dataset, degradation, enhancement, perceptual]") and listing[0].endswith(
+        "finished"
+    )
     assert "loss.perceptual = 0.0" in listing[1] and listing[1].endswith("stage 1 2/2")
     settings["again"] = True
     threads = torch.get_num_threads()
@@ -159,7 +175,11 @@ def test_an_arm_that_fails_does_not_stop_the_others(settings: dict, monkeypatch:
     def finish(one: object) -> dict:
         if one.arm.name == "perceptual-vgg":
             raise VsapisrError("no luck")
-        return {"arm": one.arm.name, "mark": one.mark, "means": {"light": {one.arm.name: {"psnr_y": 25.0, "ssim_y": None}}}}
+        return {
+            "arm": one.arm.name,
+            "mark": one.mark,
+            "means": {"light": {one.arm.name: {"psnr_y": 25.0, "ssim_y": None}}},
+        }
 
     monkeypatch.setattr(module, "finish_arm", finish)
     report = ablate(make(settings, tables=["perceptual"]))
@@ -170,16 +190,26 @@ def test_an_arm_that_fails_does_not_stop_the_others(settings: dict, monkeypatch:
 def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path) -> None:
     """Two arms choose from the same video by their own scorers; what the others train on is what the base scorer chose."""
     write_clip(tmp_path / "a.mkv", [drawing(n, 160, 144, shapes=10) for n in range(6)], intra=range(6))
-    (tmp_path / "curate.toml").write_text(f"videos = '{tmp_path / 'a.mkv'}'\nout = 'x'\nheight = 144\nscorer = 'compress'\n"
-                                          "[selection]\ntopk = 2\nminimum_side = 96\n")
+    (tmp_path / "curate.toml").write_text(
+        f"videos = '{tmp_path / 'a.mkv'}'\nout = 'x'\nheight = 144\nscorer = 'compress'\n"
+        "[selection]\ntopk = 2\nminimum_side = 96\n"
+    )
     (tmp_path / "prepare.toml").write_text("source = 'x'\nout = 'x'\nheight = 144\nminimum_side = 96\n")
     files = {name: str(tmp_path / f"{name}.toml") for name in ("curate", "prepare")}
     config = make(settings, tables=["dataset", "enhancement"], **files)
     plans = {one.arm.name: one for one in plan(config)}
     scorers = {name: one.curation[0].scorer for name, one in plans.items()}
-    assert scorers == {WHOLE: "compress", "dataset-random": "random", "dataset-iqa": "iqa:hyperiqa",
-                       "enhancement-off": "compress"}
-    assert plans["enhancement-off"].stage1.data.folder == plans[WHOLE].stage1.data.folder == f"{config.out}/pictures/paper/gt"
+    assert scorers == {
+        WHOLE: "compress",
+        "dataset-random": "random",
+        "dataset-iqa": "iqa:hyperiqa",
+        "enhancement-off": "compress",
+    }
+    assert (
+        plans["enhancement-off"].stage1.data.folder
+        == plans[WHOLE].stage1.data.folder
+        == f"{config.out}/pictures/paper/gt"
+    )
     one = plans["dataset-random"]
     assert one.stage2.data.folder == f"{config.out}/pictures/dataset-random/gt"
     module.train_arm(one)
@@ -187,13 +217,17 @@ def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path
     assert (one.folder / "dataset-random.safetensors").exists()
 
 
-def test_no_arm_is_trained_on_what_it_is_measured_on(settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_arm_is_trained_on_what_it_is_measured_on(
+    settings: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Validation and evaluation have pictures of the videos that the arms choose theirs from, held out by prepare."""
     monkeypatch.setattr(module, "fit", lambda config: None)
     monkeypatch.setattr(module, "export", lambda *_, **__: None)
     write_clip(tmp_path / "a.mkv", [drawing(n, 160, 144, shapes=10) for n in range(8)], intra=range(8))
-    (tmp_path / "curate.toml").write_text(f"videos = '{tmp_path / 'a.mkv'}'\nout = '{tmp_path / 'c'}'\nheight = 144\n"
-                                          "[selection]\ntopk = 8\nminimum_side = 96\n")
+    (tmp_path / "curate.toml").write_text(
+        f"videos = '{tmp_path / 'a.mkv'}'\nout = '{tmp_path / 'c'}'\nheight = 144\n"
+        "[selection]\ntopk = 8\nminimum_side = 96\n"
+    )
     files = {name: str(tmp_path / f"{name}.toml") for name in ("curate", "prepare")}
     curate(load(CurateConfig, files["curate"]))
     text = f"source = '{tmp_path / 'c'}'\nout = '{tmp_path / 'p'}'\nheight = 144\nminimum_side = 96\nvalidation = 0.5\n"
@@ -216,9 +250,15 @@ def test_no_arm_is_trained_on_what_it_is_measured_on(settings: dict, tmp_path: P
         assert trained == {path.name for path in (tmp_path / "p" / "gt").iterdir()}, "the videos' other pictures"
 
 
-def test_what_cannot_be_run_is_said_before_anything_is(settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    for wrong, word in (({"tables": ["dataset"]}, "curate"), ({"tables": ["speed"]}, "tables"),
-                        ({"arms": ["x"]}, "degradation-bsrgan"), ({"curate": "c.toml"}, "prepare")):
+def test_what_cannot_be_run_is_said_before_anything_is(
+    settings: dict, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for wrong, word in (
+        ({"tables": ["dataset"]}, "curate"),
+        ({"tables": ["speed"]}, "tables"),
+        ({"arms": ["x"]}, "degradation-bsrgan"),
+        ({"curate": "c.toml"}, "prepare"),
+    ):
         with pytest.raises(ArgumentError, match=word):
             make(settings, **wrong)
     with pytest.raises(ArgumentError, match="stage1: stage = 2"):
@@ -228,7 +268,9 @@ def test_what_cannot_be_run_is_said_before_anything_is(settings: dict, tmp_path:
     with pytest.raises(ArgumentError, match="perceptual-vgg and paper are the same training"):
         ablate(make(settings, stage2=str(off)))
     needs = tmp_path / "needs.toml"
-    needs.write_text(Path(settings["stage2"]).read_text().replace('"none"', f'"pretrained"\nvgg_weights = "{tmp_path}/no.pth"'))
+    needs.write_text(
+        Path(settings["stage2"]).read_text().replace('"none"', f'"pretrained"\nvgg_weights = "{tmp_path}/no.pth"')
+    )
     with pytest.raises(VsapisrError, match="no.pth"):
         ablate(make(settings, stage2=str(needs)))
     listing = ablate(make(settings, stage2=str(needs), dry_run=True))

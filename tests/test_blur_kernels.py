@@ -76,7 +76,9 @@ def test_every_way_of_blurring_equals_the_plain_one(step):
     assert np.abs(blur.blur_passes(image, blur.factors(box)) - plain).max() < 0.5 / 255
     assert np.abs(blur.blur_passes(levels, blur.factors(box)) - plain).max() < 0.5 / 255
     for column, row in blur.factors(box):
-        assert any(np.array_equal(column, sign * column[::-1]) and np.array_equal(row, sign * row[::-1]) for sign in (1, -1))
+        assert any(
+            np.array_equal(column, sign * column[::-1]) and np.array_equal(row, sign * row[::-1]) for sign in (1, -1)
+        )
     assert all(kernel[piece].size < blur.DIRECT for piece in blur.bands(sparse))
 
 

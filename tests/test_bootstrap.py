@@ -125,8 +125,18 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["setup.py", "pyproject.toml", "vsapisr/__init__.py", "vsapisr/bridge/plugin.c", "vsapisr/bridge/values.h",
-                                  "vsapisr/networks/cpu/native/native.c", "vsapisr/networks/cpu/native/run.h"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "setup.py",
+        "pyproject.toml",
+        "vsapisr/__init__.py",
+        "vsapisr/bridge/plugin.c",
+        "vsapisr/bridge/values.h",
+        "vsapisr/networks/cpu/native/native.c",
+        "vsapisr/networks/cpu/native/run.h",
+    ],
+)
 def test_fingerprint_follows_what_the_installation_is_made_from(tmp_path: Path, name: str):
     root = checkout(tmp_path / "a")
     before = bootstrap.fingerprint(str(root))

@@ -24,9 +24,7 @@ def test_arguments_arrive_by_name_and_type(fake):
     core.apisr.Upscale(blank(), model="ä.pth", format=int(vs.RGB24), tilesize=[64, 32], overlap=-1, device="cpu")
     core.apisr.Upscale(blank(), tilesize=64, precision="fp32", batch=2)
     core.apisr.Upscale(blank())
-    assert seen[0] == {
-        "model": "ä.pth", "format": int(vs.RGB24), "tilesize": [64, 32], "overlap": -1, "device": "cpu"
-    }
+    assert seen[0] == {"model": "ä.pth", "format": int(vs.RGB24), "tilesize": [64, 32], "overlap": -1, "device": "cpu"}
     assert seen[1] == {"tilesize": [64], "precision": "fp32", "batch": 2}
     assert seen[2] == {}
 
@@ -42,10 +40,19 @@ def test_clip_is_described(fake):
     seen = []
     fake.install(lambda clip, arguments: seen.append(clip) or fake.Node(clip, arguments))
     core.apisr.Upscale(blank(width=32, height=24, length=7, format=vs.YUV420P10))
-    assert seen == [{
-        "width": 32, "height": 24, "num_frames": 7, "color_family": int(vs.YUV), "sample_type": int(vs.INTEGER),
-        "bits_per_sample": 10, "subsampling_w": 1, "subsampling_h": 1, "threads": core.num_threads,
-    }]
+    assert seen == [
+        {
+            "width": 32,
+            "height": 24,
+            "num_frames": 7,
+            "color_family": int(vs.YUV),
+            "sample_type": int(vs.INTEGER),
+            "bits_per_sample": 10,
+            "subsampling_w": 1,
+            "subsampling_h": 1,
+            "threads": core.num_threads,
+        }
+    ]
 
 
 def test_variable_clip_is_described_by_zeros(fake):
@@ -215,8 +222,14 @@ def test_errors_in_frames_leave_the_filter_usable(fake):
         def render(self, n, frames, target):
             held = array = np.frombuffer(target[0][0], np.uint8)  # noqa: F841 kept by the traceback
             return [
-                lambda: {"fine": 1}, lambda: 1 / 0, lambda: [], lambda: {"a b": 1}, lambda: {"a": object()},
-                lambda: {"a": 2**70}, lambda: {3: 1}, self.refuse,
+                lambda: {"fine": 1},
+                lambda: 1 / 0,
+                lambda: [],
+                lambda: {"a b": 1},
+                lambda: {"a": object()},
+                lambda: {"a": 2**70},
+                lambda: {3: 1},
+                self.refuse,
             ][n]()
 
         def refuse(self):

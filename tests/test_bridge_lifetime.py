@@ -183,7 +183,8 @@ clip = source.apisr.Upscale()
 
 def test_core_is_freed_before_the_interpreter():
     """The library must outlive its core, which unloads it: the exit hook is in it. Two cores, one after the other."""
-    assert output_of("""
+    assert (
+        output_of("""
         class Policy(vs.EnvironmentPolicy):
             current = None
             def on_policy_registered(self, api): self.api = api
@@ -206,7 +207,9 @@ def test_core_is_freed_before_the_interpreter():
             del environment
         policy.api.unregister_policy()
         print(len(CLOSED))
-    """) == "2"
+    """)
+        == "2"
+    )
 
 
 def test_frames_after_the_exit_hook_are_errors():

@@ -135,9 +135,15 @@ def bad_files(folder: Path) -> dict[str, str]:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tiff")
     half = whole.getvalue()[:6000]  # as some interrupted downloads leave it: of full length
     (folder / "half.png").write_bytes(half.ljust(len(whole.getvalue()), b"\0"))
-    return {"half.png": " cannot be read (", "cut.png": " cannot be read (", "text.png": " is no image that can be read", "gone.png": " does not exist",
-            "empty.jpg": " is no image that can be read", "folder.png": " is a folder; image files are needed",
-            "float.tiff": " has samples of a kind that is not supported (mode F)"}
+    return {
+        "half.png": " cannot be read (",
+        "cut.png": " cannot be read (",
+        "text.png": " is no image that can be read",
+        "gone.png": " does not exist",
+        "empty.jpg": " is no image that can be read",
+        "folder.png": " is a folder; image files are needed",
+        "float.tiff": " has samples of a kind that is not supported (mode F)",
+    }
 
 
 def test_bad_files_are_reported_and_the_rest_goes_on(model, tmp_path):

@@ -48,7 +48,10 @@ def test_a_video_codec_gives_one_packet_with_one_intra_key_picture(picture, name
     assert len([p for p in packets if p.size]) == 1
     frame = codecs.decode(packets, decoder)
     assert frame.pict_type == PictureType.I and frame.key_frame
-    assert (frame.width, frame.height, frame.format.name.removeprefix("yuvj")) in {(128, 96, "yuv420p"), (128, 96, "420p")}
+    assert (frame.width, frame.height, frame.format.name.removeprefix("yuvj")) in {
+        (128, 96, "yuv420p"),
+        (128, 96, "420p"),
+    }
 
 
 def test_intra_check_refuses_other_pictures(picture):

@@ -30,7 +30,9 @@ def test_what_is_refused(arguments, message):
 
 
 def test_unknown_names_are_listed():
-    with pytest.raises(ArgumentError, match="unknown argument 'tile'; known are batch, cache, device, format, guard, interval, model"):
+    with pytest.raises(
+        ArgumentError, match="unknown argument 'tile'; known are batch, cache, device, format, guard, interval, model"
+    ):
         UpscaleConfig.from_arguments({"tile": 64})
 
 

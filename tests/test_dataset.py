@@ -39,7 +39,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(folder: Path, **changes: object) -> DatasetConfig:
-    values = dict(folder=str(folder), batch=4, patch=16, per_image=3, pool=4, workers=0, seed=5, degradation=preset("bsrgan"))
+    values = dict(
+        folder=str(folder), batch=4, patch=16, per_image=3, pool=4, workers=0, seed=5, degradation=preset("bsrgan")
+    )
     return DatasetConfig(**(values | changes))
 
 
@@ -73,8 +75,10 @@ def test_gt_crops_are_pieces_of_the_drawings_at_any_lr_position(folder):
         for image in gt:
             x, y, number = int(image[0, 0, 0]), int(image[1, 0, 0]), int(image[2, 0, 0]) // 40
             height = 96 + 8 * number
-            assert torch.equal(image.permute(1, 2, 0), torch.from_numpy(
-                coordinates(height, 128, 40 * number)[4 * y : 4 * y + 64, 4 * x : 4 * x + 64]))
+            assert torch.equal(
+                image.permute(1, 2, 0),
+                torch.from_numpy(coordinates(height, 128, 40 * number)[4 * y : 4 * y + 64, 4 * x : 4 * x + 64]),
+            )
             corners.add((x, y))
     assert len(corners) > 40 and len({x for x, _ in corners}) > 10
 
@@ -160,7 +164,9 @@ def test_colours_change_as_often_as_asked():
     image, rng = np.array([[[10, 90, 200]]], np.uint8), np.random.default_rng(0)
     seen = Counter(tuple(recolour(image, rng, 0.6)[0, 0].tolist()) for _ in range(6000))
     assert seen.pop((10, 90, 200)) / 6000 == pytest.approx(0.4, abs=0.03)
-    assert seen.pop((79, 79, 79)) / 6000 == pytest.approx(0.2, abs=0.03), "BT.601: 0.299 * 10 + 0.587 * 90 + 0.114 * 200"
+    assert seen.pop((79, 79, 79)) / 6000 == pytest.approx(0.2, abs=0.03), (
+        "BT.601: 0.299 * 10 + 0.587 * 90 + 0.114 * 200"
+    )
     assert set(seen) == set(itertools.permutations((10, 90, 200))) - {(10, 90, 200)}
     assert min(seen.values()) / 6000 == pytest.approx(0.08, abs=0.02)
 
@@ -210,9 +216,9 @@ def test_part_of_large_drawings(height, width, seed):
 
 # Reading
 
+
 def test_a_folder_full_of_trouble_still_gives_batches(tmp_path, caplog):
-    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once.
-    """
+    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once."""
     good = coordinates(80, 96, 7)
     Image.fromarray(good).save(tmp_path / "good.png")
     Image.fromarray(good[..., 0]).save(tmp_path / "grey.png")
@@ -250,6 +256,7 @@ def test_8k_drawing(tmp_path):
 
 
 # The cache
+
 
 def test_cache_gives_the_same_batches_and_is_used(folder, monkeypatch):
     plain = config(folder, variants=1)
@@ -310,14 +317,24 @@ def test_a_cache_that_cannot_be_used_changes_no_sample(folder, caplog, small_fil
     assert same(got, expected) and not batches.refused
     reason = {"full disk": "File too large", "no folder": "File exists", "no file": "Is a directory"}[trouble]
     assert [record.getMessage() for record in caplog.records] == [
-        f"the cache {place} cannot be used ({reason}); the run goes on without"]
+        f"the cache {place} cannot be used ({reason}); the run goes on without"
+    ]
     assert not list(folder.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize(("values", "word"), [
-    ({"batch": 0}, "batch"), ({"patch": 0}, "patch"), ({"workers": -1}, "workers"), ({"augment": 2.0}, "augment"),
-    ({"recolour": -0.1}, "recolour"), ({"base": "best"}, "base"), ({"gamma": (0.9, 1.2)}, "gamma"), ({"max_pixels": 100}, "max_pixels"),
-])
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"batch": 0}, "batch"),
+        ({"patch": 0}, "patch"),
+        ({"workers": -1}, "workers"),
+        ({"augment": 2.0}, "augment"),
+        ({"recolour": -0.1}, "recolour"),
+        ({"base": "best"}, "base"),
+        ({"gamma": (0.9, 1.2)}, "gamma"),
+        ({"max_pixels": 100}, "max_pixels"),
+    ],
+)
 def test_wrong_settings_are_named(tmp_path, values, word):
     with pytest.raises(ArgumentError, match=word):
         config(tmp_path, **values)
@@ -330,6 +347,8 @@ def test_workers_after_the_process_has_encoded_video(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)).save(folder / "a.png")
     compression.mpeg2(np.full((720, 1280, 3), 90, np.uint8), 8)
     degradation = build(DegradationConfig, {"stage2": {"codec": {"names": ["mpeg2"], "weights": [1.0]}}})
-    config = DatasetConfig(folder=str(folder), batch=2, patch=16, per_image=1, pool=1, workers=1, degradation=degradation)
+    config = DatasetConfig(
+        folder=str(folder), batch=2, patch=16, per_image=1, pool=1, workers=1, degradation=degradation
+    )
     lr, gt, _ = next(iter(Batches(config)))
     assert lr.shape == (2, 3, 16, 16) and gt.shape == (2, 3, 64, 64)

@@ -90,13 +90,22 @@ def test_nothing_wraps_around():
 
 def test_bytes_are_rounded_not_cut_off():
     assert to_bytes(np.array([[[-0.3, 0.6 / 255, 1.4 / 255]], [[254.6 / 255, 1.7, 0.5]]], np.float32)).tolist() == [
-        [[0, 1, 1]], [[255, 255, 128]]]
+        [[0, 1, 1]],
+        [[255, 255, 128]],
+    ]
 
 
-@pytest.mark.parametrize("image", [
-    np.zeros((12, 16, 3), np.uint8), np.zeros((16, 16), np.uint8), np.zeros((16, 16, 4), np.uint8),
-    np.zeros((16, 16, 3), np.float32), np.zeros((1, 1, 3), np.uint8), np.zeros((0, 8, 3), np.uint8),
-])
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((12, 16, 3), np.uint8),
+        np.zeros((16, 16), np.uint8),
+        np.zeros((16, 16, 4), np.uint8),
+        np.zeros((16, 16, 3), np.float32),
+        np.zeros((1, 1, 3), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
 def test_wrong_images_are_refused(image):
     with pytest.raises(ArgumentError, match="image.*accepted"):
         degrade(image, DegradationConfig(), 0)

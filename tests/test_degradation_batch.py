@@ -19,8 +19,10 @@ def test_batch_blur_and_resize_equal_the_image_path():
     """Draws without noise and with a lossless-like end: the tensors' pictures are those of OpenCV within one level."""
     images = np.stack([shapes(n, 64, 96) for n in range(4)])
     blurs = [Blur("aniso", 11, 1.0 + 0.3 * n, 0.7, 0.4) for n in range(4)]
-    draws = [Draw(64, 96, (blur, Resize(40 + n, 60, name), Resize(16, 24, "area")))
-             for n, (blur, name) in enumerate(zip(blurs, ["area", "bilinear", "bicubic", "area"]))]
+    draws = [
+        Draw(64, 96, (blur, Resize(40 + n, 60, name), Resize(16, 24, "area")))
+        for n, (blur, name) in enumerate(zip(blurs, ["area", "bilinear", "bicubic", "area"]))
+    ]
     batch = apply_batch(torch.from_numpy(images).permute(0, 3, 1, 2), draws)
     for image, record, got in zip(images, draws, batch):
         assert np.abs(apply(image, record).astype(int) - got.permute(1, 2, 0).numpy()).max() <= 1
@@ -44,7 +46,9 @@ def test_batch_noise_has_the_distribution_of_the_image_path(kind, amount, grey):
     assert not torch.equal(two[0], two[1])
     assert torch.equal(two[0], noise_batch(x[:1], [Noise(kind, amount, grey, 3)])[0] - x[0])
     field = two[0].permute(1, 2, 0).numpy()
-    assert np.allclose(field.std((0, 2))[:, None].reshape(8, -1).mean(1), one.std((0, 2)).reshape(8, -1).mean(1), rtol=0.05)
+    assert np.allclose(
+        field.std((0, 2))[:, None].reshape(8, -1).mean(1), one.std((0, 2)).reshape(8, -1).mean(1), rtol=0.05
+    )
     if grey:
         assert np.abs(field[..., 0] - field[..., 1]).max() < 1e-6
 

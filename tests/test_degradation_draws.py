@@ -137,7 +137,9 @@ def test_resize_slots_can_be_listed_and_all_be_used():
     first, _ = stages(draw(generator("all", 0), config, 720, 1280))
     assert [type(step).__name__ for step in first] == ["Resize", "Blur", "Resize", "Noise", "Resize", "Codec"]
     config = DegradationConfig(stage1=Stage1Config(resize=ResizeConfig(slots=())))
-    assert not any(isinstance(s, Resize) for n in range(50) for s in stages(draw(generator("none", n), config, 64, 64))[0])
+    assert not any(
+        isinstance(s, Resize) for n in range(50) for s in stages(draw(generator("none", n), config, 64, 64))[0]
+    )
 
 
 def test_realesrgan_has_its_final_filter_and_both_orders():
@@ -150,8 +152,12 @@ def test_realesrgan_has_its_final_filter_and_both_orders():
 
 
 def test_bsrgan_shuffles():
-    config = dataclasses.replace(preset("bsrgan"), stage1=dataclasses.replace(
-        preset("bsrgan").stage1, resize=ResizeConfig(weights=(0, 1, 0), scale=(0.5, 1.0)), codec=CodecConfig()))
+    config = dataclasses.replace(
+        preset("bsrgan"),
+        stage1=dataclasses.replace(
+            preset("bsrgan").stage1, resize=ResizeConfig(weights=(0, 1, 0), scale=(0.5, 1.0)), codec=CodecConfig()
+        ),
+    )
     orders = {tuple(type(s).__name__ for s in draw(generator("b", n), config, 64, 64).steps[:-1]) for n in range(800)}
     assert len(orders) > 50
     assert all(isinstance(draw(generator("b", n), config, 64, 64).steps[-1], Codec) for n in range(20))
@@ -163,7 +169,9 @@ def test_toml_tables_complete_a_preset(tmp_path):
     file.write_text('preset = "bsrgan"\n[stage1.noise]\ngaussian_sigma = [1, 2]\n')
     bsrgan = preset("bsrgan")
     noises = dataclasses.replace(bsrgan.stage1.noise, gaussian_sigma=(1.0, 2.0))
-    assert load(DegradationConfig, file) == dataclasses.replace(bsrgan, stage1=dataclasses.replace(bsrgan.stage1, noise=noises))
+    assert load(DegradationConfig, file) == dataclasses.replace(
+        bsrgan, stage1=dataclasses.replace(bsrgan.stage1, noise=noises)
+    )
     configs = Path(pipeline.__file__).parent.parent / "configs"
     assert load(DegradeConfig, configs / "degrade.toml").degradation == DegradationConfig()
     assert load(PreviewConfig, configs / "preview.toml").degradation == DegradationConfig()
@@ -176,26 +184,37 @@ def test_toml_tables_complete_a_preset(tmp_path):
 
 
 def test_streams_depend_on_every_number_and_on_the_name():
-    keys = [("degrade", 0, 0, 0), ("degrade", 1, 0, 0), ("degrade", 0, 1, 0), ("degrade", 0, 0, 1), ("preview", 0, 0, 0)]
+    keys = [
+        ("degrade", 0, 0, 0),
+        ("degrade", 1, 0, 0),
+        ("degrade", 0, 1, 0),
+        ("degrade", 0, 0, 1),
+        ("preview", 0, 0, 0),
+    ]
     assert len({draw(generator(*key), DegradationConfig(), 64, 64) for key in keys}) == len(keys)
-    assert draw(generator(*keys[0]), DegradationConfig(), 64, 64) == draw(generator(*keys[0]), DegradationConfig(), 64, 64)
+    assert draw(generator(*keys[0]), DegradationConfig(), 64, 64) == draw(
+        generator(*keys[0]), DegradationConfig(), 64, 64
+    )
 
 
-@pytest.mark.parametrize(("kind", "values", "word"), [
-    (BlurConfig, {"sizes": (8, 21)}, "sizes.*odd"),
-    (BlurConfig, {"sigma": (3.0, 0.2)}, "sigma.*smaller first"),
-    (BlurConfig, {"weights": (1.0,)}, "weights.*6 numbers"),
-    (BlurConfig, {"probability": 1.5}, "probability.*0 to 1"),
-    (NoiseConfig, {"grey_probability": -0.1}, "grey_probability"),
-    (ResizeConfig, {"slots": ("anywhere",)}, "slots.*before_blur"),
-    (ResizeConfig, {"scale": (0.0, 1.2)}, "scale"),
-    (CodecConfig, {"names": ("gif",), "weights": (1.0,)}, "names.*jpeg"),
-    (CodecConfig, {"h264_crf": (20, 60)}, "h264_crf.*51"),
-    (Stage1Config, {"codec": CodecConfig(names=("h264",), weights=(1.0,))}, "codec.names.*odd"),
-    (DegradationConfig, {"preset": "mine"}, "preset.*paper"),
-    (DegradationConfig, {"order": "random"}, "order"),
-    (DegradationConfig, {"codec_first_probability": 0.5}, "codec_first_probability"),
-])
+@pytest.mark.parametrize(
+    ("kind", "values", "word"),
+    [
+        (BlurConfig, {"sizes": (8, 21)}, "sizes.*odd"),
+        (BlurConfig, {"sigma": (3.0, 0.2)}, "sigma.*smaller first"),
+        (BlurConfig, {"weights": (1.0,)}, "weights.*6 numbers"),
+        (BlurConfig, {"probability": 1.5}, "probability.*0 to 1"),
+        (NoiseConfig, {"grey_probability": -0.1}, "grey_probability"),
+        (ResizeConfig, {"slots": ("anywhere",)}, "slots.*before_blur"),
+        (ResizeConfig, {"scale": (0.0, 1.2)}, "scale"),
+        (CodecConfig, {"names": ("gif",), "weights": (1.0,)}, "names.*jpeg"),
+        (CodecConfig, {"h264_crf": (20, 60)}, "h264_crf.*51"),
+        (Stage1Config, {"codec": CodecConfig(names=("h264",), weights=(1.0,))}, "codec.names.*odd"),
+        (DegradationConfig, {"preset": "mine"}, "preset.*paper"),
+        (DegradationConfig, {"order": "random"}, "order"),
+        (DegradationConfig, {"codec_first_probability": 0.5}, "codec_first_probability"),
+    ],
+)
 def test_wrong_values_are_named(kind, values, word):
     with pytest.raises(ArgumentError, match=word):
         kind(**values)

@@ -111,7 +111,9 @@ def test_area_averages(library, monkeypatch, size):
 
 
 def test_bytes_are_clamped_and_rounded_to_even(library):
-    values = np.concatenate([(np.arange(-3, 260) + 0.5) / 255, [-1e9, -0.0, 1.0, 1e9, np.inf, -np.inf]]).astype(np.float32)
+    values = np.concatenate([(np.arange(-3, 260) + 0.5) / 255, [-1e9, -0.0, 1.0, 1e9, np.inf, -np.inf]]).astype(
+        np.float32
+    )
     got = library.to_bytes(values)
     assert np.array_equal(got, np.round(np.clip(values * np.float32(255), 0, 255)))
     many = np.random.default_rng(0).random((67, 31, 3), dtype=np.float32) * 1.4 - 0.2

@@ -48,7 +48,9 @@ def reference(fixtures_dir):
 
 def test_layout_is_the_published_one(reference):
     model, expected = reference
-    assert {k: tuple(v.shape) for k, v in model.state_dict().items()} == {k: tuple(v) for k, v in expected["keys"].items()}
+    assert {k: tuple(v.shape) for k, v in model.state_dict().items()} == {
+        k: tuple(v) for k, v in expected["keys"].items()
+    }
     assert sum(p.numel() for p in model.parameters()) == 8_294_211
 
 

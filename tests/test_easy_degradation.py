@@ -47,11 +47,18 @@ def test_no_fine_pattern_comes_through_as_a_coarse_one():
     """Lines every three pixels, where a quarter can hold one every eight."""
     stripes = np.tile((np.arange(96) % 3 == 0).astype(np.float32)[None, :, None], (96, 1, 3))
     inner = np.s_[4:20, 4:20]  # away from the borders, which break the pattern
-    assert np.ptp(resize(stripes, 24, 24, "antialiased")[inner]) < 0.05 < 0.4 < np.ptp(resize(stripes, 24, 24, "bilinear")[inner])
+    assert (
+        np.ptp(resize(stripes, 24, 24, "antialiased")[inner])
+        < 0.05
+        < 0.4
+        < np.ptp(resize(stripes, 24, 24, "bilinear")[inner])
+    )
 
 
 def test_none_by_default():
-    with_table = build(DegradationConfig, {"easy": {"probability": 0.0, "codec": {"names": ["jpeg"], "weights": [1.0]}}})
+    with_table = build(
+        DegradationConfig, {"easy": {"probability": 0.0, "codec": {"names": ["jpeg"], "weights": [1.0]}}}
+    )
     assert draws(DegradationConfig(), 50) == draws(with_table, 50)
     assert all(len(record.steps) > 2 for record in draws(DegradationConfig(), 200))
 

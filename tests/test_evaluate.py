@@ -73,7 +73,9 @@ def test_levels(gt: Path) -> None:
     assert np.array_equal(made[1], small_picture(image, "crf26", 9, 9, config))
     draws = np.random.default_rng(3)
     crfs = [int(draws.integers(20, 30, endpoint=True)) for _ in range(4)]
-    assert np.array_equal(small_picture(image, "crf20-30", 3, 3, config), small_picture(image, f"crf{crfs[3]}", 0, 0, config))
+    assert np.array_equal(
+        small_picture(image, "crf20-30", 3, 3, config), small_picture(image, f"crf{crfs[3]}", 0, 0, config)
+    )
     assert not np.array_equal(made[2], small_picture(image, "heavy", 0, 1, config))
     for wrong in ("dark", "crf", "crf30-20", "crf52", "crf5-", "xcrf5"):
         with pytest.raises(ArgumentError, match="crfN"):
@@ -88,7 +90,9 @@ def test_clips_with_originals_and_flicker(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         frames = [image.repeat(scale, 0).repeat(scale, 1) for image in pictures]
         write_clip(tmp_path / name / "clip.mkv", frames, options=options, pix_fmt="yuv444p")
-    report, results = run(source=str(tmp_path / "small"), gt=str(tmp_path / "large"), out=str(tmp_path / "out"), models=[])
+    report, results = run(
+        source=str(tmp_path / "small"), gt=str(tmp_path / "large"), out=str(tmp_path / "out"), models=[]
+    )
     assert length(tmp_path / "large/clip.mkv", 0) == 4 and length(tmp_path / "large/clip.mkv", 3) == 3
     frames = [row for row in results["pictures"] if row["method"] == "lanczos"]
     assert [row["frame"] for row in frames] == [0, 1, 2, 3] and all(row["level"] == "given" for row in frames)
@@ -110,8 +114,15 @@ def test_small_pictures_without_originals(gt: Path, tmp_path: Path) -> None:
 def test_two_weights_of_one_name(gt: Path, tmp_path: Path) -> None:
     copy = tmp_path / "default.safetensors"
     copy.write_bytes(shipped()["default"].read_bytes())
-    report, results = run(gt=str(gt), out=str(tmp_path / "o"), levels=["light"], images=1, models=["default", str(copy)],
-                          baselines=[], sheet=0)
+    report, results = run(
+        gt=str(gt),
+        out=str(tmp_path / "o"),
+        levels=["light"],
+        images=1,
+        models=["default", str(copy)],
+        baselines=[],
+        sheet=0,
+    )
     table = results["means"]["light"]
     assert list(table) == ["default", str(copy), "original"]
     assert table["default"]["psnr_y"] == pytest.approx(table[str(copy)]["psnr_y"])
@@ -127,7 +138,9 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
     report, results = run(gt=str(folder), out=str(tmp_path / "o"), levels=["light"], models=[])
     assert ["a.png" in text for text in results["refused"].values()] == [True, False]
     assert "thin.png: 60x7 is not accepted; accepted: 8 or more" in results["refused"]["light thin.png"]
-    assert {row["clip"] for row in results["pictures"]} == {"b.png"} and "left out: " in (tmp_path / "o/table.md").read_text()
+    assert {row["clip"] for row in results["pictures"]} == {"b.png"} and "left out: " in (
+        tmp_path / "o/table.md"
+    ).read_text()
     (folder / "b.png").unlink()
     with pytest.raises(ArgumentError, match="nothing could be measured.*a.png"):
         run(gt=str(folder), out=str(tmp_path / "p"), levels=["light"], models=[])
@@ -135,10 +148,15 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
 
 
 def test_what_does_not_fit_is_named(gt: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    for wrong, word in (({}, "source"), ({"gt": "x", "levels": ["dark"]}, "levels"),
-                        ({"source": "x", "levels": ["light"]}, "levels"),
-                        ({"gt": "x", "baselines": ["nearest"]}, "baselines"), ({"gt": "x", "models": ["a", "a"]}, "models"),
-                        ({"gt": "x", "threads": 0}, "threads"), ({"gt": "x", "models": [], "baselines": []}, "models")):
+    for wrong, word in (
+        ({}, "source"),
+        ({"gt": "x", "levels": ["dark"]}, "levels"),
+        ({"source": "x", "levels": ["light"]}, "levels"),
+        ({"gt": "x", "baselines": ["nearest"]}, "baselines"),
+        ({"gt": "x", "models": ["a", "a"]}, "models"),
+        ({"gt": "x", "threads": 0}, "threads"),
+        ({"gt": "x", "models": [], "baselines": []}, "models"),
+    ):
         with pytest.raises(ArgumentError, match=word):
             build(EvaluateConfig, wrong)
     with pytest.raises(ArgumentError, match="does not exist"):
@@ -161,13 +179,20 @@ def test_what_does_not_fit_is_named(gt: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_means_compare_the_same_pictures() -> None:
     """A measure that a method lacks on a picture counts for none there; the originals need no full reference."""
-    rows = [Row("l", "a", 0, "x", {"m": 1.0, "psnr_y": 20.0}), Row("l", "a", 0, "y", {"m": 2.0, "psnr_y": 21.0}),
-            Row("l", "b", 0, "x", {"m": 9.0, "psnr_y": 22.0}), Row("l", "b", 0, "y", {"m": math.nan, "psnr_y": 25.0}),
-            Row("l", "a", 0, "original", {"m": 0.5}), Row("l", "b", 0, "original", {"m": 0.5})]
+    rows = [
+        Row("l", "a", 0, "x", {"m": 1.0, "psnr_y": 20.0}),
+        Row("l", "a", 0, "y", {"m": 2.0, "psnr_y": 21.0}),
+        Row("l", "b", 0, "x", {"m": 9.0, "psnr_y": 22.0}),
+        Row("l", "b", 0, "y", {"m": math.nan, "psnr_y": 25.0}),
+        Row("l", "a", 0, "original", {"m": 0.5}),
+        Row("l", "b", 0, "original", {"m": 0.5}),
+    ]
     table = means(rows)
     assert table["x"] == {"m": 1.0, "psnr_y": 21.0} and table["y"] == {"m": 2.0, "psnr_y": 23.0}
     assert table["original"] == {"m": 0.5}
-    shown = method_table({"x": {"psnr_y": 21.0, "niqe": 4.0}, "y": {"psnr_y": 23.0, "niqe": 5.0}, "original": {"niqe": 3.0}})
+    shown = method_table(
+        {"x": {"psnr_y": 21.0, "niqe": 4.0}, "y": {"psnr_y": 23.0, "niqe": 5.0}, "original": {"niqe": 3.0}}
+    )
     assert "**23.000**" in shown and "**4.000**" in shown and "| 3.000" in shown and "–" in shown
 
 
@@ -189,6 +214,7 @@ class Stand:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module for the thin layer alone: the real package and its weights are not needed for what is tested here."""
+
     def create_metric(name: str, device: torch.device) -> Stand:
         if name == "maniqa":
             raise OSError("no network")
@@ -202,7 +228,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pyiqa(stand_in: None, gt: Path, tmp_path: Path) -> None:
-    report, results = run(gt=str(gt), out=str(tmp_path), levels=["light"], models=[], metrics=["niqe", "lpips", "musiq"])
+    report, results = run(
+        gt=str(gt), out=str(tmp_path), levels=["light"], models=[], metrics=["niqe", "lpips", "musiq"]
+    )
     image, small = drawing(0, 132, 100, shapes=15)[:96, :128], None
     small = small_picture(image, "light", 0, 0, report.config.degradation)
     first = results["pictures"][0]["values"]

@@ -27,7 +27,12 @@ TINY = GRLConfig(dim=16, depths=(2, 2), mlp_dim=24, bias_dim=16)
 
 def run_folder(folder: Path, name: str = "last.pth", **more: object) -> Path:
     """A run's folder with one checkpoint of tiny weights."""
-    config = {"out": "/home/someone/runs", "stage": 2, "init": "runs/first", "data": {"folder": "my anime", "batch": 32}}
+    config = {
+        "out": "/home/someone/runs",
+        "stage": 2,
+        "init": "runs/first",
+        "data": {"folder": "my anime", "batch": 32},
+    }
     folder.mkdir(exist_ok=True)
     state = {
         "ema": perturbed(TINY).state_dict(), "iteration": 1234, "config": json.dumps(config),
@@ -120,10 +125,14 @@ def test_the_published_layout_is_that_of_the_reference(tmp_path, fixtures_dir):
         assert got[name].dtype == value.dtype and torch.equal(got[name], value), name
 
 
-@pytest.mark.parametrize(("values", "word"), [
-    ({"target": ("a.bin",)}, "a.bin.*safetensors"), ({"target": ()}, "target"),
-    ({"target": ("a.pth",), "precision": "int8"}, "int8.*fp16"),
-])
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"target": ("a.bin",)}, "a.bin.*safetensors"),
+        ({"target": ()}, "target"),
+        ({"target": ("a.pth",), "precision": "int8"}, "int8.*fp16"),
+    ],
+)
 def test_wrong_values_are_named(values, word):
     with pytest.raises(ArgumentError, match=word):
         ExportConfig(source="default", **values)
@@ -133,8 +142,12 @@ def test_unusable_sources_are_named(tmp_path):
     target = tmp_path / "x.safetensors"
     (tmp_path / "text.pth").write_text("no weights")
     (tmp_path / "empty").mkdir()
-    sources = [("nothing", WeightsError, "unknown model"), (tmp_path / "gone.pth", WeightsError, "does not exist"),
-               (tmp_path / "text.pth", WeightsError, "neither"), (tmp_path / "empty", ArgumentError, "best.pth")]
+    sources = [
+        ("nothing", WeightsError, "unknown model"),
+        (tmp_path / "gone.pth", WeightsError, "does not exist"),
+        (tmp_path / "text.pth", WeightsError, "neither"),
+        (tmp_path / "empty", ArgumentError, "best.pth"),
+    ]
     for source, kind, word in sources:
         with pytest.raises(kind, match=word):
             export(configured(source, target))
@@ -160,7 +173,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, suffix):
     folder, target = run_folder(tmp_path / "run"), tmp_path / "out" / f"w{suffix}"
     export(configured(folder, target))
     before = target.read_bytes()
-    run = subprocess.run([sys.executable, "-c", FULL, str(folder), str(target)], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, str(folder), str(target)], cwd=ROOT, capture_output=True, text=True
+    )
     assert run.returncode == 2 and "cannot be written: File too large" in run.stderr
     assert target.read_bytes() == before and [p.name for p in target.parent.iterdir()] == [target.name]
 

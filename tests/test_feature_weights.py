@@ -38,7 +38,11 @@ def published_state(name: str) -> dict[str, Tensor]:
         first, _, rest = key.partition(".")
         state[key if name == "vgg" else f"0.{numbers[first]}.{rest}"] = tensor.abs() if "var" in key else tensor
     if name == "resnet":
-        state |= {"1.8.weight": torch.zeros(()).expand(6000, 512), "1.8.bias": torch.zeros(6000), "1.2.weight": torch.ones(4096)}
+        state |= {
+            "1.8.weight": torch.zeros(()).expand(6000, 512),
+            "1.8.bias": torch.zeros(6000),
+            "1.2.weight": torch.ones(4096),
+        }
     return state
 
 
@@ -112,9 +116,14 @@ def test_files_that_are_named_are_loaded_whatever_their_hash(made, checkpoints):
     ours = {name: loss.perceptual[name].network.body.state_dict() for name in NETWORKS}
     for key, value in ours["vgg"].items():
         assert torch.equal(value, states["vgg"][key]), key
-    pairs = {"conv1.weight": "0.0.weight", "bn1.running_var": "0.1.running_var", "layer1.0.conv1.weight": "0.4.0.conv1.weight",
-             "layer2.0.downsample.0.weight": "0.5.0.downsample.0.weight", "layer3.5.bn1.bias": "0.6.5.bn1.bias",
-             "layer4.2.conv3.weight": "0.7.2.conv3.weight"}
+    pairs = {
+        "conv1.weight": "0.0.weight",
+        "bn1.running_var": "0.1.running_var",
+        "layer1.0.conv1.weight": "0.4.0.conv1.weight",
+        "layer2.0.downsample.0.weight": "0.5.0.downsample.0.weight",
+        "layer3.5.bn1.bias": "0.6.5.bn1.bias",
+        "layer4.2.conv3.weight": "0.7.2.conv3.weight",
+    }
     for key, theirs in pairs.items():
         assert torch.equal(ours["resnet"][key], states["resnet"][theirs]), key
     assert loss.metadata() == {
@@ -127,8 +136,10 @@ def test_files_that_are_named_are_loaded_whatever_their_hash(made, checkpoints):
 
 def test_from_the_file_to_the_references_number(fixtures_dir, tmp_path):
     expected = torch.load(fixtures_dir / "train_nets_expected.pt", weights_only=True)
-    numbered = {key: torch.zeros(shape, dtype=torch.int64 if "num_batches" in key else torch.float32)
-                for key, shape in expected["resnet"]["keys"].items()}
+    numbered = {
+        key: torch.zeros(shape, dtype=torch.int64 if "num_batches" in key else torch.float32)
+        for key, shape in expected["resnet"]["keys"].items()
+    }
     filled = runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"](numbered, 2**0.5)
     torch.save({f"0.{key}": value for key, value in filled.items()}, tmp_path / "resnet.pth")
     loss = GeneratorLoss(LossConfig(vgg=0, resnet_weights=str(tmp_path / "resnet.pth")))
@@ -211,8 +222,12 @@ def changed(name: str, how: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(
     ("how", "message"),
-    [("missing", "1 entries missing ("), ("shape", "has shape (4, 4), (512, 512, 3, 3) is needed"),
-     ("unknown", "0 entries missing (), 1 unknown ("), ("nan", "has values that are not finite in ")],
+    [
+        ("missing", "1 entries missing ("),
+        ("shape", "has shape (4, 4), (512, 512, 3, 3) is needed"),
+        ("unknown", "0 entries missing (), 1 unknown ("),
+        ("nan", "has values that are not finite in "),
+    ],
 )
 def test_another_network_is_refused_by_what_does_not_fit(name, how, message, tmp_path):
     path = tmp_path / "other.pth"
@@ -223,7 +238,9 @@ def test_another_network_is_refused_by_what_does_not_fit(name, how, message, tmp
 
 
 def test_swapped_and_broken_files_are_refused(made, tmp_path):
-    with pytest.raises(WeightsError, match="is not ResNet-50 of Danbooru2018: its entries should begin with 0. .body. or 1."):
+    with pytest.raises(
+        WeightsError, match="is not ResNet-50 of Danbooru2018: its entries should begin with 0. .body. or 1."
+    ):
         GeneratorLoss(LossConfig(vgg=0, resnet_weights=str(made["vgg"])))
     with pytest.raises(WeightsError, match="is not VGG-19 of ImageNet: 32 entries missing"):
         GeneratorLoss(LossConfig(resnet=0, vgg_weights=str(made["resnet"])))

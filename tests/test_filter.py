@@ -150,7 +150,9 @@ def test_words_for_bad_arguments(tmp_path):
     assert words(format=int(vs.RGB24) | 2 << 24) == (
         "Upscale: format must have integer or float samples, got sample type 2"
     )
-    assert words(format=int(vs.GRAY32)) == "Upscale: format must be 8 to 16 bit integer, half or float, got 32 bit integer"
+    assert (
+        words(format=int(vs.GRAY32)) == "Upscale: format must be 8 to 16 bit integer, half or float, got 32 bit integer"
+    )
 
 
 def test_a_clip_that_fails_in_the_middle(tiny):
@@ -172,8 +174,10 @@ def test_a_clip_that_fails_in_the_middle(tiny):
 
 
 def test_filters_of_several_kinds_at_once(tiny):
-    clips = [blank(format=f).apisr.Upscale(model=str(tiny), device="cpu", precision=p)
-             for f, p in ((vs.RGB24, "fp32"), (vs.YUV420P10, "bf16"), (vs.GRAYS, "fp32"))]
+    clips = [
+        blank(format=f).apisr.Upscale(model=str(tiny), device="cpu", precision=p)
+        for f, p in ((vs.RGB24, "fp32"), (vs.YUV420P10, "bf16"), (vs.GRAYS, "fp32"))
+    ]
     frames = [clip.get_frame_async(n) for n in range(4) for clip in clips]
     assert {f.result().format.id for f in frames} == {vs.RGB24, vs.YUV420P10, vs.GRAYS}
 

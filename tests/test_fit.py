@@ -53,8 +53,17 @@ def curve(out: Path, key: str = "loss/l1") -> list[float]:
 def test_it_learns_one_picture_by_heart(tmp_path):
     folder = drawings(tmp_path / "one", 0)
     Image.fromarray(drawing(0, 96, 96)).save(folder / "a.png")
-    values = settings(folder, tmp_path / "out", iterations=220, learning_rate=4e-3, warmup=10, ema_decay=0.95, clip_norm=0.5,
-                      schedule="cosine", data={"variants": 1, "pool": 1, "per_image": 16, "cache": str(tmp_path / "cache")})
+    values = settings(
+        folder,
+        tmp_path / "out",
+        iterations=220,
+        learning_rate=4e-3,
+        warmup=10,
+        ema_decay=0.95,
+        clip_norm=0.5,
+        schedule="cosine",
+        data={"variants": 1, "pool": 1, "per_image": 16, "cache": str(tmp_path / "cache")},
+    )
     run = Run(config(values), Processes("cpu"))
     small, drawn, target = ImageStream(list_images(folder), run.config.data).degraded(0, 0)
     assert psnr_y(enlarge(run.parts.ema.average, small), target) < 30
@@ -66,13 +75,27 @@ def test_it_learns_one_picture_by_heart(tmp_path):
 
 # One batch, however it is divided
 
+
 def test_two_processes_have_the_loss_curve_of_one(folder, tmp_path):
     one, two = (settings(folder, tmp_path / name, shards=2) for name in ("one", "two"))
     fit(config(one))
     (tmp_path / "two.toml").write_text(toml(two))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "train", "fit",
-               "--config", str(tmp_path / "two.toml")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "train",
+        "fit",
+        "--config",
+        str(tmp_path / "two.toml"),
+    ]
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("last.pth") == 1  # one process speaks, and writes
     for key in ("loss/l1", "grad/g"):
@@ -81,7 +104,10 @@ def test_two_processes_have_the_loss_curve_of_one(folder, tmp_path):
     assert len(states[1]["random"]) == 2 and states[1]["data"] == states[0]["data"]
     for name, value in states[0]["generator"].items():
         torch.testing.assert_close(states[1]["generator"][name], value, rtol=1e-2, atol=2e-5)
-    for broken, message in (({"shards": 1}, "shards: 1 .* multiple of the 2"), ({"data": {"batch": 3}}, "data.batch: 3 ")):
+    for broken, message in (
+        ({"shards": 1}, "shards: 1 .* multiple of the 2"),
+        ({"data": {"batch": 3}}, "data.batch: 3 "),
+    ):
         with pytest.raises(VsapisrError, match=message):
             check_split(config(settings(folder, tmp_path / "x", **broken)))
 
@@ -106,6 +132,7 @@ def test_pieces_add_up_to_the_batch(folder, tmp_path, make):
 
 
 # Precision and forms
+
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("make", [settings, second_stage])
@@ -137,6 +164,7 @@ def test_layouts_compute_the_same(folder, tmp_path):
 
 
 # Not finite
+
 
 def test_exploding_losses_are_named_kept_and_end_the_run(folder, tmp_path, caplog):
     values = settings(folder, tmp_path, iterations=50, learning_rate=1e30, warmup=0, nonfinite_limit=3)
@@ -173,6 +201,7 @@ def test_one_bad_batch_changes_nothing_but_the_count(folder, tmp_path, monkeypat
 
 # Stages
 
+
 def test_stage_2_starts_from_the_best_validated_average(folder, tmp_path):
     check = {"folder": str(folder), "images": 2, "size": 24, "every": 2}
     first, second = tmp_path / "first", tmp_path / "second"
@@ -186,7 +215,9 @@ def test_stage_2_starts_from_the_best_validated_average(folder, tmp_path):
     run = Run(config(second_stage(folder, second, init=str(first))), Processes("cpu"))
     equal(dict(run.parts.generator.state_dict()), dict(saved["ema"]))
     values = run.update(next(run.feed))
-    assert {"loss/l1", "loss/adversarial", "gan/real", "gan/fake", "grad/g", "grad/d", "rate/g", "rate/d"} == set(values)
+    assert {"loss/l1", "loss/adversarial", "gan/real", "gan/fake", "grad/g", "grad/d", "rate/g", "rate/d"} == set(
+        values
+    )
     assert values["rate/g"] == pytest.approx(1e-4 / 3)  # the preset of stage 2, in warm-up
     (first / "best.pth").unlink()
     with pytest.raises(VsapisrError, match="init: .* has no best.pth"):
@@ -204,8 +235,13 @@ def test_the_discriminator_sees_drawings_and_the_losses_their_pseudo_gt(folder, 
     lr, _, _ = next(run.feed)
     gt, pseudo = (torch.full((2, 3, 96, 96), value, dtype=torch.uint8) for value in (51, 204))
     run.parts.networks["d"].register_forward_hook(lambda _, x, __: seen.setdefault("d", []).append(x[0].mean().item()))
-    monkeypatch.setattr(run.parts.losses, "forward", lambda output, target, scores: seen.update(target=target.mean().item())
-                        or {"l1": output.mean(), "adversarial": scores[0].mean()})
+    monkeypatch.setattr(
+        run.parts.losses,
+        "forward",
+        lambda output, target, scores: (
+            seen.update(target=target.mean().item()) or {"l1": output.mean(), "adversarial": scores[0].mean()}
+        ),
+    )
     run.parts.backward((lr, gt, pseudo))
     assert seen["target"] == pytest.approx(0.8) and seen["d"][1] == pytest.approx(0.2) and len(seen["d"]) == 3
 
@@ -257,10 +293,20 @@ def test_old_numbered_checkpoints_go(folder, tmp_path):
 @pytest.mark.parametrize("make", [settings, second_stage])
 def test_a_dry_run_tells_the_plan_and_writes_nothing(folder, tmp_path, make):
     cache = str(tmp_path / "cache")
-    text = plan(config(make(folder, tmp_path / "out", data={"variants": 1, "cache": cache},
-                            validation={"folder": str(folder), "images": 2, "size": 16})))
+    text = plan(
+        config(
+            make(
+                folder,
+                tmp_path / "out",
+                data={"variants": 1, "cache": cache},
+                validation={"folder": str(folder), "images": 2, "size": 16},
+            )
+        )
+    )
     assert list(tmp_path.iterdir()) == []
-    parameters = sum(p.numel() for p in Parts(config(settings(folder, tmp_path)), torch.device("cpu")).generator.parameters())
+    parameters = sum(
+        p.numel() for p in Parts(config(settings(folder, tmp_path)), torch.device("cpu")).generator.parameters()
+    )
     assert f"{parameters:,} parameters" in text and "3 drawings" in text and "2 drawings" in text
     for word in ("6 iterations", "it/s", "MiB", "last.pth", "best.pth", "from the beginning", "Nothing was written"):
         assert word in text
@@ -290,7 +336,9 @@ def test_compiled_once_for_the_batches_that_come(folder, tmp_path, monkeypatch):
 
     torch._dynamo.reset()
     counters.clear()
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # traces alone: seconds, not minutes
+    monkeypatch.setattr(
+        torch, "compile", partial(torch.compile, backend="aot_eager")
+    )  # traces alone: seconds, not minutes
     one_block = {**NETWORK, "depths": [1]}
     made = config(settings(folder, tmp_path, network=one_block, compile="on", data={"batch": 2}))
     torch.manual_seed(0)

@@ -155,7 +155,9 @@ def test_any_size(size):
 
 def test_other_properties_are_the_source_frames_own():
     source = picture().resize.Bicubic(format=vs.YUV420P8, matrix=1) * 3
-    source = source.std.SetFrameProps(_DurationNum=1001, _DurationDen=24000, _SARNum=1, _SARDen=1, _PictType="I", mine=[1, 2])
+    source = source.std.SetFrameProps(
+        _DurationNum=1001, _DurationDen=24000, _SARNum=1, _SARDen=1, _PictType="I", mine=[1, 2]
+    )
     plain = source
     source = plain.std.FrameEval(lambda n: plain.std.SetFrameProps(number=n), clip_src=plain)
     result = source.apisr.Upscale(device="cpu")
@@ -179,10 +181,16 @@ def test_the_matrix_may_change_between_frames():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"_Matrix": 14}, "Upscale: _Matrix=14 (ICtCp) of a YUV frame is not supported; accepted are 1, 4, 5, 6, 7, 9, convert "
-                          "the clip with resize first"),
-        ({"_FieldBased": 2}, "Upscale: frame 0 is interlaced (_FieldBased=2); deinterlace the clip, or clear the property if it "
-                             "is wrong"),
+        (
+            {"_Matrix": 14},
+            "Upscale: _Matrix=14 (ICtCp) of a YUV frame is not supported; accepted are 1, 4, 5, 6, 7, 9, convert "
+            "the clip with resize first",
+        ),
+        (
+            {"_FieldBased": 2},
+            "Upscale: frame 0 is interlaced (_FieldBased=2); deinterlace the clip, or clear the property if it "
+            "is wrong",
+        ),
     ],
 )
 def test_frames_that_are_refused(change, message):

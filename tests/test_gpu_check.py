@@ -82,5 +82,9 @@ def test_a_failing_item_does_not_end_its_stage(tmp_path: Path) -> None:
     context.attempt("two", lambda: context.check("nan is wrong", float("nan"), 1))
     context.deadline = 0
     context.attempt("three", lambda: context.emit(never=True))
-    assert context.rows[0]["failed"] == "one" and context.rows[1]["right"] is False and context.rows[2]["skipped"] == "three"
+    assert (
+        context.rows[0]["failed"] == "one"
+        and context.rows[1]["right"] is False
+        and context.rows[2]["skipped"] == "three"
+    )
     assert len(gpu_check.read_rows(context.path)) == 3

@@ -19,6 +19,7 @@ LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 def by_loops(enlarged: torch.Tensor, source: torch.Tensor, radius: int = 3) -> torch.Tensor:
     """The definition, pixel by pixel, in float64: (3, 4H, 4W), (3, H, W)."""
+
     def split(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y = (x * LUMA.double()[:, None, None]).sum(0)
         return y, torch.stack([x[0] - y, x[2] - y])
@@ -28,8 +29,13 @@ def by_loops(enlarged: torch.Tensor, source: torch.Tensor, radius: int = 3) -> t
     _, height, width = source.shape
     for row in range(height):
         for column in range(width):
-            rows, columns = slice(max(row - radius, 0), row + radius + 1), slice(max(column - radius, 0), column + radius + 1)
-            low, high = (end(source_colour[:, rows, columns].flatten(1), 1)[:, None, None] for end in (torch.amin, torch.amax))
+            rows, columns = (
+                slice(max(row - radius, 0), row + radius + 1),
+                slice(max(column - radius, 0), column + radius + 1),
+            )
+            low, high = (
+                end(source_colour[:, rows, columns].flatten(1), 1)[:, None, None] for end in (torch.amin, torch.amax)
+            )
             place = (slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4))
             room = torch.minimum(4 / 255 + y[place].clamp(0, 1) / 8, 4 * (high - low)) + (high - low) / 2
             colour[(slice(None), *place)] = torch.clamp(colour[(slice(None), *place)], low - room, high + room)
@@ -42,7 +48,10 @@ def by_loops(enlarged: torch.Tensor, source: torch.Tensor, radius: int = 3) -> t
 def test_it_is_what_it_says(height: int, width: int, band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "CPU_BAND", band)
     made = torch.Generator().manual_seed(height)
-    source, enlarged = torch.rand(2, 3, height, width, generator=made), torch.randn(2, 3, 4 * height, 4 * width, generator=made)
+    source, enlarged = (
+        torch.rand(2, 3, height, width, generator=made),
+        torch.randn(2, 3, 4 * height, 4 * width, generator=made),
+    )
     wanted = torch.stack([by_loops(*pair) for pair in zip(enlarged, source)])
     assert (keep_colours(enlarged.clone(), source) - wanted).abs().max() < 1e-5
 

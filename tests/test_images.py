@@ -38,8 +38,16 @@ def save_all_modes(folder: Path) -> dict[str, tuple[bool, bool]]:
     image.convert("L").save(folder / "lt.png", transparency=100)
     image.convert("CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(ramp(channels=1, dtype=np.uint16)[..., 0]).save(folder / "deep.png", transparency=12)
-    return {"l.png": (True, False), "la.png": (True, True), "1.png": (True, False), "p.png": (False, False),
-            "pt.png": (False, True), "lt.png": (True, True), "cmyk.jpg": (False, False), "deep.png": (True, True)}
+    return {
+        "l.png": (True, False),
+        "la.png": (True, True),
+        "1.png": (True, False),
+        "p.png": (False, False),
+        "pt.png": (False, True),
+        "lt.png": (True, True),
+        "cmyk.jpg": (False, False),
+        "deep.png": (True, True),
+    }
 
 
 def test_grey_palettes_and_the_rest(tmp_path):

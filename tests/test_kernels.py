@@ -37,7 +37,9 @@ types = pytest.mark.parametrize("dtype", [torch.float16] if CUDA else list(TOLER
 
 
 def close(got: torch.Tensor, want: torch.Tensor, dtype: torch.dtype, factor: float = 1) -> None:
-    torch.testing.assert_close(got.float().cpu(), want.cpu(), atol=factor * TOLERANCE[dtype] * want.abs().max().item(), rtol=0)
+    torch.testing.assert_close(
+        got.float().cpu(), want.cpu(), atol=factor * TOLERANCE[dtype] * want.abs().max().item(), rtol=0
+    )
 
 
 def features(*shape: int) -> torch.Tensor:
@@ -172,7 +174,9 @@ def test_the_whole_network(dtype: torch.dtype) -> None:
         x = body(image.to(DEVICE, dtype), Tilings())
         got = tail(x, 30, 31, Tilings())
         torch.testing.assert_close(got.float().cpu(), want, atol=2e-4 if dtype == torch.float32 else 0.01, rtol=0)
-        assert torch.equal(tail(x, 30, 31, Tilings(), strip_bytes=16 * 3 * 8 * 32 * x.element_size()), got), "three rows at a time"
+        assert torch.equal(tail(x, 30, 31, Tilings(), strip_bytes=16 * 3 * 8 * 32 * x.element_size()), got), (
+            "three rows at a time"
+        )
         pair = body(torch.cat((image.flip(2), image)).to(DEVICE, dtype), Tilings())
         assert torch.equal(pair[1:], x), "in company"
 
@@ -195,7 +199,9 @@ def test_form_for_cuda_uses_what_is_right(taken: GRL) -> None:
 
 
 @pytest.mark.parametrize("failure", ["wrong", "raises"])
-def test_form_for_cuda_does_without_what_is_wrong(taken: GRL, failure: str, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+def test_form_for_cuda_does_without_what_is_wrong(
+    taken: GRL, failure: str, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
     whole = KernelBody.__call__
 
     def body(self, image, tilings):
@@ -204,7 +210,9 @@ def test_form_for_cuda_does_without_what_is_wrong(taken: GRL, failure: str, monk
         return whole(self, image, tilings) * 1.2
 
     monkeypatch.setattr(KernelBody, "__call__", body)
-    monkeypatch.setattr(KernelTail, "__call__", lambda self, x, height, width, *_: x.new_zeros(x.shape[0], 3, height, width))
+    monkeypatch.setattr(
+        KernelTail, "__call__", lambda self, x, height, width, *_: x.new_zeros(x.shape[0], 3, height, width)
+    )
     image = torch.rand(1, 3, 8, 8)
     with caplog.at_level(logging.WARNING), torch.inference_mode():
         form = GRLCuda(taken, DTYPE, DEVICE, use="kernels")
@@ -247,10 +255,22 @@ def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
         tuning.fastest([0.5], run)
 
 
-@pytest.mark.parametrize(("capability", "kind", "only"), [(90, "fp16", "window,block,conv,phases,hr,first,last"), (80, "bf16", "window,hr")])
+@pytest.mark.parametrize(
+    ("capability", "kind", "only"), [(90, "fp16", "window,block,conv,phases,hr,first,last"), (80, "bf16", "window,hr")]
+)
 def test_kernels_compile_for_devices_that_are_not_here(capability: int, kind: str, only: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-m", "scripts.gpu.compile_kernels", "--capability", str(capability), "--type", kind, "--only", only]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.gpu.compile_kernels",
+        "--capability",
+        str(capability),
+        "--type",
+        kind,
+        "--only",
+        only,
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) >= 2

@@ -55,7 +55,9 @@ def test_whole_chain_matches_the_reference(drawing):
     made = lines.enhance(image, float(expected["gamma"]))
     differs = made.map != expected["dilated"]
     assert differs.mean() <= 0.001
-    assert np.abs(made.pseudo_gt.astype(float) - expected["pseudo_gt"])[~differs].max() <= 0.7  # 0.2 and rounding to 8 bits
+    assert (
+        np.abs(made.pseudo_gt.astype(float) - expected["pseudo_gt"])[~differs].max() <= 0.7
+    )  # 0.2 and rounding to 8 bits
 
 
 def test_channel_order_matters(drawing):
@@ -137,10 +139,16 @@ def test_input_is_left_alone_and_result_is_repeatable():
     assert np.array_equal(first.pseudo_gt, second.pseudo_gt)
 
 
-@pytest.mark.parametrize(("shape", "options", "word"), [
-    ((4, 4), {}, "shape"), ((4, 4, 4), {}, "shape"), ((0, 4, 3), {}, "shape"),
-    ((4, 4, 3), {"base": "best"}, "sharpened"), ((4, 4, 3), {"gamma": 1.5}, "gamma"),
-])
+@pytest.mark.parametrize(
+    ("shape", "options", "word"),
+    [
+        ((4, 4), {}, "shape"),
+        ((4, 4, 4), {}, "shape"),
+        ((0, 4, 3), {}, "shape"),
+        ((4, 4, 3), {"base": "best"}, "sharpened"),
+        ((4, 4, 3), {"gamma": 1.5}, "gamma"),
+    ],
+)
 def test_wrong_arguments_are_named(shape, options, word):
     with pytest.raises(ArgumentError, match=word):
         lines.enhance(np.zeros(shape, np.uint8), **options)

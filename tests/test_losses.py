@@ -53,8 +53,13 @@ def test_perceptual_losses_match_the_reference(expected, fixtures_dir, name):
     network = FeatureNetwork(body, LAYERS[name])
     fake, real = expected["disc"]["fake"], expected["disc"]["real"]
     with torch.inference_mode():
-        for a, b, wanted, shape in zip(network(fake), network(real), expected[name]["per_layer"].values(),
-                                       expected[name]["shapes"].values(), strict=True):
+        for a, b, wanted, shape in zip(
+            network(fake),
+            network(real),
+            expected[name]["per_layer"].values(),
+            expected[name]["shapes"].values(),
+            strict=True,
+        ):
             assert tuple(a.shape) == tuple(shape)
             assert l1(a, b).item() == pytest.approx(wanted.item(), rel=1e-3)
         whole = PerceptualLoss(network, LossConfig().layers(name))(fake, real)
@@ -130,7 +135,9 @@ def test_random_features_are_the_seeds_and_all_layers_count(loss):
             assert 0 < noise < 0.1 * part(a, b)  # no chaos either
     config = LossConfig(features="random", resnet=0, vgg_layers=(0.1, 1, 0, 0, 0))
     same, other = GeneratorLoss(config), GeneratorLoss(LossConfig(**{**vars(config), "features_seed": 1}))
-    weight = {k: m.perceptual["vgg"].network.body.state_dict()["features.2.weight"] for k, m in (("a", same), ("b", other))}
+    weight = {
+        k: m.perceptual["vgg"].network.body.state_dict()["features.2.weight"] for k, m in (("a", same), ("b", other))
+    }
     assert torch.equal(weight["a"], loss.perceptual["vgg"].network.body.state_dict()["features.2.weight"])
     assert not torch.equal(weight["a"], weight["b"])
     assert other.metadata() == {"features": "random", "vgg": "random weights, seed 1"}
@@ -140,8 +147,11 @@ def test_random_features_are_the_seeds_and_all_layers_count(loss):
 
 def test_stage_1_builds_no_network(monkeypatch):
     monkeypatch.setattr("train.losses.generator.empty", lambda *_: pytest.fail("a feature network was built"))
-    for config in (LossConfig(perceptual=0, adversarial=0), LossConfig(features="none", adversarial=0),
-                   LossConfig(vgg=0, resnet=0, adversarial=0)):
+    for config in (
+        LossConfig(perceptual=0, adversarial=0),
+        LossConfig(features="none", adversarial=0),
+        LossConfig(vgg=0, resnet=0, adversarial=0),
+    ):
         stage1 = GeneratorLoss(config)
         assert not list(stage1.parameters()) and stage1.metadata() == {"features": "none"}
         a, b = drawings(0), drawings(1)
@@ -263,7 +273,10 @@ def test_the_discriminator_learns_and_the_generator_follows():
         ({"perceptual": -1}, "losses.perceptual: -1.0 is not accepted; accepted: a number, not negative"),
         ({"l1": float("nan")}, "losses.l1: nan is not accepted; accepted: a number, not negative"),
         ({"vgg_layers": [1, 1]}, "losses.vgg_layers: (1.0, 1.0) is not accepted; accepted: 5 numbers, none negative"),
-        ({"resnet_layers": [0] * 5}, "losses.resnet_layers: (0.0, 0.0, 0.0, 0.0, 0.0) is not accepted; accepted: 5 numbers"),
+        (
+            {"resnet_layers": [0] * 5},
+            "losses.resnet_layers: (0.0, 0.0, 0.0, 0.0, 0.0) is not accepted; accepted: 5 numbers",
+        ),
         ({"features": "vgg"}, "losses.features: 'vgg' is not accepted; accepted: 'pretrained' or 'random' or 'none'"),
         ({"features_seed": -3}, "losses.features_seed: -3 is not accepted"),
         ({"vgg_weights": ""}, "losses.vgg_weights: '' is not accepted"),

@@ -148,7 +148,11 @@ def test_nothing_is_written_beside_the_workspace(
 
 
 def test_other_hyperparameters_use_torch() -> None:
-    for config in (GRLConfig(dim=32, depths=(1,)), GRLConfig(window=16, depths=(1,)), GRLConfig(mlp_dim=64, depths=(1,))):
+    for config in (
+        GRLConfig(dim=32, depths=(1,)),
+        GRLConfig(window=16, depths=(1,)),
+        GRLConfig(mlp_dim=64, depths=(1,)),
+    ):
         assert native.level_for(torch.float32, config) == 0
     assert native.level_for(torch.float16, GRLConfig()) == 0
     assert native.level_for(torch.float32, GRLConfig(depths=(7,), bias_dim=3, drop_path=0.5)) > 0

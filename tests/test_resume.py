@@ -32,17 +32,32 @@ def runs(folder, tmp_path_factory):
     made = {}
     for stage, make in ((1, settings), (2, second_stage)):
         out = tmp_path_factory.mktemp("whole")
-        values = make(folder, out, iterations=7, accumulate=2, save_seconds=0.0, network=DROP, precision="bf16", clip_norm=0.1,
-                      validation={"folder": str(folder), "images": 1, "size": 16, "every": 3})
+        values = make(
+            folder,
+            out,
+            iterations=7,
+            accumulate=2,
+            save_seconds=0.0,
+            network=DROP,
+            precision="bf16",
+            clip_norm=0.1,
+            validation={"folder": str(folder), "images": 1, "size": 16, "every": 3},
+        )
         fit(config(values))
         made[stage] = values, lasting(out / "last.pth")
     return made
 
 
-@pytest.mark.parametrize(("stage", "event", "count"), [
-    (1, "half written", 3), (1, "before the new name", 4), (1, "updated", 6), (2, "gradients there", 2),
-    (2, "after the new name", 4),
-])
+@pytest.mark.parametrize(
+    ("stage", "event", "count"),
+    [
+        (1, "half written", 3),
+        (1, "before the new name", 4),
+        (1, "updated", 6),
+        (2, "gradients there", 2),
+        (2, "after the new name", 4),
+    ],
+)
 def test_killed_anywhere_it_ends_the_same(runs, tmp_path, stage, event, count):
     values, expected = runs[stage]
     values = values | {"out": str(tmp_path / "run")}
@@ -101,11 +116,19 @@ def test_what_may_change_is_recorded_and_the_rest_refused(folder, tmp_path):
     assert saved["iteration"] == 4 and saved["data"]["position"] == 2 * 4 + 2 * 2
     entry = json.loads(saved["history"])[-1]
     assert entry["event"] == "resume" and entry["iteration"] == 2
-    assert entry["changes"] == {"iterations": [2, 4], "learning_rate": [2e-4, 1e-5], "data.batch": [4, 2],
-                                "precision": ["fp32", "bf16"]}
+    assert entry["changes"] == {
+        "iterations": [2, 4],
+        "learning_rate": [2e-4, 1e-5],
+        "data.batch": [4, 2],
+        "precision": ["fp32", "bf16"],
+    }
     before = (tmp_path / "last.pth").read_bytes()
-    for key, wrong in (("seed", {"seed": 5}), ("data.patch", {"data": {"patch": 24}}), ("init", {"init": "random"}),
-                       ("network.dim", {"network": {"dim": 32}})):
+    for key, wrong in (
+        ("seed", {"seed": 5}),
+        ("data.patch", {"data": {"patch": 24}}),
+        ("init", {"init": "random"}),
+        ("network.dim", {"network": {"dim": 32}}),
+    ):
         with pytest.raises(ArgumentError, match=f"^{key}: .* as the run .* began"):
             fit(config(settings(folder, tmp_path, iterations=6, **wrong)))
     with pytest.raises(ArgumentError, match="other files"):
@@ -130,6 +153,7 @@ def test_random_states_go_on():
 
 
 # A full disk
+
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, small_files):
     path = tmp_path / "last.pth"
@@ -191,8 +215,16 @@ def test_best_weights_that_cannot_be_written_wait(folder, tmp_path, monkeypatch,
 
     monkeypatch.setattr(Parts, "apply", applying)
     monkeypatch.setattr(Validation, "__call__", lambda *_: {"psnr_y": next(scores)})
-    values = config(settings(folder, tmp_path, iterations=4, save_every=1, keep=4,
-                             validation={"folder": str(folder), "images": 1, "size": 16, "every": 1}))
+    values = config(
+        settings(
+            folder,
+            tmp_path,
+            iterations=4,
+            save_every=1,
+            keep=4,
+            validation={"folder": str(folder), "images": 1, "size": 16, "every": 1},
+        )
+    )
     if ends:
         with pytest.raises(checkpoint.CheckpointError, match="best.pth could not be written at the end"):
             fit(values)

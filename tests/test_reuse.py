@@ -102,8 +102,12 @@ def cel(seed: int, count: int, source: Format = YUV420, width: int = WIDTH, heig
 
 
 @settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
-@given(seed=st.integers(0, 2**32), budget=st.sampled_from([0, 200_000, 3_000_000, None]), tilesize=st.sampled_from([(), (80,)]),
-       workers=st.sampled_from([1, 4]))
+@given(
+    seed=st.integers(0, 2**32),
+    budget=st.sampled_from([0, 200_000, 3_000_000, None]),
+    tilesize=st.sampled_from([(), (80,)]),
+    workers=st.sampled_from([1, 4]),
+)
 def test_pixels_do_not_depend_on_reuse_nor_on_what_was_asked_before(seed, budget, tilesize, workers):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forms, "load_form", lambda *_: Sensitive())
@@ -115,7 +119,9 @@ def test_pixels_do_not_depend_on_reuse_nor_on_what_was_asked_before(seed, budget
             if budget is not None:
                 upscaler.cache.budget = budget
             with ThreadPoolExecutor(workers) as pool:
-                assert [got for got, _ in pool.map(lambda n: clip.frame(upscaler, n), order)] == [wanted[n] for n in order]
+                assert [got for got, _ in pool.map(lambda n: clip.frame(upscaler, n), order)] == [
+                    wanted[n] for n in order
+                ]
             assert upscaler.cache.used <= upscaler.cache.budget
         clip.close()
 

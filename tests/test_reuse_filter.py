@@ -59,7 +59,12 @@ def test_hashes_are_those_without_reuse(tiny):
     wanted = hashes(clip.apisr.Upscale(model=tiny, device="cpu", reuse=0))
     assert len(set(wanted)) == 6
     numbers = list(range(COUNT))
-    for order in (numbers, numbers[::-1], random.Random(1).sample(numbers, COUNT), [0, 3, 6, 9, 1, 4, 7, 2, 5, 8, 2, 2]):
+    for order in (
+        numbers,
+        numbers[::-1],
+        random.Random(1).sample(numbers, COUNT),
+        [0, 3, 6, 9, 1, 4, 7, 2, 5, 8, 2, 2],
+    ):
         assert hashes(clip.apisr.Upscale(model=tiny, device="cpu"), order) == wanted
     node = clip.apisr.Upscale(model=tiny, device="cpu", cache=0)
     together = [(n, node.get_frame_async(n)) for n in numbers * 3]
@@ -68,15 +73,19 @@ def test_hashes_are_those_without_reuse(tiny):
     assert digest(seek.get_frame(6)) == wanted[6]
 
 
-@pytest.mark.parametrize("edit", [
-    lambda clip: clip[3:8],
-    lambda clip: clip.std.SelectEvery(3, [0, 2]),
-    lambda clip: clip.std.Reverse(),
-    lambda clip: core.std.Interleave([clip, clip.std.Invert()]),
-    lambda clip: clip.std.FrameEval(lambda n: clip if n % 4 else clip.std.FlipVertical()),
-    lambda clip: clip[0],
-    lambda clip: clip.std.RemoveFrameProps(),
-], ids=["Trim", "SelectEvery", "Reverse", "Interleave", "FrameEval", "one frame", "no properties"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda clip: clip[3:8],
+        lambda clip: clip.std.SelectEvery(3, [0, 2]),
+        lambda clip: clip.std.Reverse(),
+        lambda clip: core.std.Interleave([clip, clip.std.Invert()]),
+        lambda clip: clip.std.FrameEval(lambda n: clip if n % 4 else clip.std.FlipVertical()),
+        lambda clip: clip[0],
+        lambda clip: clip.std.RemoveFrameProps(),
+    ],
+    ids=["Trim", "SelectEvery", "Reverse", "Interleave", "FrameEval", "one frame", "no properties"],
+)
 def test_whatever_stands_before_it(tiny, edit):
     clip = edit(drawn())
     wanted = hashes(clip.apisr.Upscale(model=tiny, device="cpu", reuse=0))
@@ -120,7 +129,9 @@ def test_in_order_every_source_frame_is_made_once(tiny, arguments):
         return f
 
     clip = blank.std.ModifyFrame(blank, note).apisr.Upscale(model=tiny, device="cpu", **arguments)
-    for frame in clip.frames(prefetch=2, backlog=2, close=True):  # no frame can fall further behind, however busy the machine
+    for frame in clip.frames(
+        prefetch=2, backlog=2, close=True
+    ):  # no frame can fall further behind, however busy the machine
         assert frame.width == 64
     assert len(made) == count and max(made.values()) == 1
 

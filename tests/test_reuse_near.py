@@ -64,7 +64,9 @@ def test_pixels_do_not_depend_on_the_order_of_requests(seed, tilesize, interval)
         for frame in clip.frames:  # what a codec adds
             for plane in frame:
                 plane[noise.random(plane.shape) < 0.01] += 1
-        clip.properties = [{"_PictType": choose.choice([b"I", b"P", b"B", b"B"]), "_SceneChangePrev": int(n == 5)} for n in range(9)]
+        clip.properties = [
+            {"_PictType": choose.choice([b"I", b"P", b"B", b"B"]), "_SceneChangePrev": int(n == 5)} for n in range(9)
+        ]
         arguments = {"reuse": 2, "tilesize": tilesize, "interval": interval}
         first = clip.upscaler(**arguments)
         wanted = [clip.frame(first, n)[0] for n in range(9)]
@@ -73,7 +75,9 @@ def test_pixels_do_not_depend_on_the_order_of_requests(seed, tilesize, interval)
             upscaler.cache.budget = choose.choice([0, 300_000, 10_000_000])
             upscaler.holder.groups.count = 1
             with ThreadPoolExecutor(3) as pool:
-                assert [got for got, _ in pool.map(lambda n: clip.frame(upscaler, n), order)] == [wanted[n] for n in order]
+                assert [got for got, _ in pool.map(lambda n: clip.frame(upscaler, n), order)] == [
+                    wanted[n] for n in order
+                ]
         clip.close()
 
 
@@ -192,7 +196,10 @@ def test_a_mouth_that_returns_takes_the_same_samples(drawing):
 @pytest.mark.parametrize(("sigma", "share"), [(1.5, 0.97), (3, 0.999), (6, 1.0)])
 def test_grain_is_not_frozen(drawing, sigma, share):
     noise = np.random.default_rng(0)
-    grain = [np.clip(np.rint(drawing * 0.7 + 30 + noise.normal(0, sigma, drawing.shape)), 0, 255).astype(np.uint8) for _ in range(10)]
+    grain = [
+        np.clip(np.rint(drawing * 0.7 + 30 + noise.normal(0, sigma, drawing.shape)), 0, 255).astype(np.uint8)
+        for _ in range(10)
+    ]
     assert exact(grain, held(grain)) >= share
 
 
@@ -213,10 +220,14 @@ def test_small_steps_do_not_add_up(drawing):
     assert size <= LIMIT and mean <= MEAN
 
 
-@pytest.mark.parametrize("format", [Format(YUV, 0, 10, 1, 1), Format(YUV, 1, 32, 1, 0), Format(RGB, 1, 16), Format(YUV, 0, 16, 2, 2)])
+@pytest.mark.parametrize(
+    "format", [Format(YUV, 0, 10, 1, 1), Format(YUV, 1, 32, 1, 0), Format(RGB, 1, 16), Format(YUV, 0, 16, 2, 2)]
+)
 def test_the_threshold_means_the_same_in_every_format(format):
     scale = 1 / 255 if format.sample_type else 1 << format.bits_per_sample - 8
-    kind = {8: np.uint8, 10: np.uint16, 16: np.float16 if format.sample_type else np.uint16, 32: np.float32}[format.bits_per_sample]
+    kind = {8: np.uint8, 10: np.uint16, 16: np.float16 if format.sample_type else np.uint16, 32: np.float32}[
+        format.bits_per_sample
+    ]
 
     def frame(step: float) -> list[np.ndarray]:
         planes = []
@@ -233,13 +244,16 @@ def test_the_threshold_means_the_same_in_every_format(format):
         assert np.array_equal(shown[0], frame(step)[0]) == follows, step
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"reuse": 3}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got 3"),
-    ({"threshold": -1.0}, "threshold must be 0 to 16 steps of 8 bit, got -1"),
-    ({"threshold": float("nan")}, "threshold must be 0 to 16 steps of 8 bit, got nan"),
-    ({"interval": 0}, "interval must be 1 to 64 frames, got 0"),
-    ({"cache": -1}, "cache must not be negative, got -1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reuse": 3}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got 3"),
+        ({"threshold": -1.0}, "threshold must be 0 to 16 steps of 8 bit, got -1"),
+        ({"threshold": float("nan")}, "threshold must be 0 to 16 steps of 8 bit, got nan"),
+        ({"interval": 0}, "interval must be 1 to 64 frames, got 0"),
+        ({"cache": -1}, "cache must not be negative, got -1"),
+    ],
+)
 def test_what_is_refused(arguments, message):
     with pytest.raises(ArgumentError) as caught:
         UpscaleConfig(**arguments)

@@ -15,8 +15,17 @@ from vsapisr.reuse.cache import same
 from vsapisr.reuse.pyramid import CELL, Pyramid
 from vsapisr.reuse.signature import signature
 
-FORMATS = [Format(GRAY, 0, 8), Format(RGB, 0, 16), Format(RGB, 1, 32), Format(GRAY, 1, 16), Format(YUV, 0, 8, 1, 1),
-           Format(YUV, 0, 10, 1, 0), Format(YUV, 0, 8, 2, 2), Format(YUV, 1, 32, 1, 1), Format(YUV, 0, 8, 0, 1)]
+FORMATS = [
+    Format(GRAY, 0, 8),
+    Format(RGB, 0, 16),
+    Format(RGB, 1, 32),
+    Format(GRAY, 1, 16),
+    Format(YUV, 0, 8, 1, 1),
+    Format(YUV, 0, 10, 1, 0),
+    Format(YUV, 0, 8, 2, 2),
+    Format(YUV, 1, 32, 1, 1),
+    Format(YUV, 0, 8, 0, 1),
+]
 
 
 def planes_of(format: Format, width: int, height: int, seed: int) -> list[np.ndarray]:
@@ -69,7 +78,9 @@ def test_bits_are_compared_not_values():
     assert not same([zeros], [zeros[:1]])
 
 
-@pytest.mark.parametrize("size", [(640, 360), (1920, 1080), (854, 480), (320, 180), (61, 700), (8, 8), (1, 1), (130, 66)])
+@pytest.mark.parametrize(
+    "size", [(640, 360), (1920, 1080), (854, 480), (320, 180), (61, 700), (8, 8), (1, 1), (130, 66)]
+)
 @pytest.mark.parametrize("top", [10**9, 640 * 360, 200 * 200])
 def test_chosen_tiles_cover_a_frame_once(size, top):
     width, height = size
@@ -86,7 +97,10 @@ def test_chosen_tiles_cover_a_frame_once(size, top):
         covered = np.zeros((height, width), int)
         for tile in (*chosen, *cells):
             for span, length in ((tile.y, height), (tile.x, width)):
-                assert span.start % WINDOW == 0 and 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop <= length
+                assert (
+                    span.start % WINDOW == 0
+                    and 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop <= length
+                )
                 assert span.start == 0 or span.keep_start - span.start >= 8
                 assert span.stop == length or span.stop - span.keep_stop >= 8 and span.stop % WINDOW == 0
             shapes.add((tiles.padded(tile.y.stop - tile.y.start), tiles.padded(tile.x.stop - tile.x.start)))

@@ -30,7 +30,9 @@ def clip(tmp_path_factory):
 def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
     torch.manual_seed(3)
     save_file(GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16)).state_dict(), tmp_path / "tiny.safetensors")
-    node = vs.core.bs.VideoSource(str(clip)).apisr.Upscale(model=str(tmp_path / "tiny.safetensors"), device="cpu", reuse=reuse)
+    node = vs.core.bs.VideoSource(str(clip)).apisr.Upscale(
+        model=str(tmp_path / "tiny.safetensors"), device="cpu", reuse=reuse
+    )
     shares = [frame.props["ApisrReused"] for frame in node.frames(prefetch=1)]
     report = Report(clip, UpscaleConfig(device="cpu", reuse=reuse))
     shown = list(report.frames())
@@ -42,7 +44,9 @@ def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
     moving = report.preview.work
     assert moving.max() <= 10 and moving.min() >= 1 and report.picture().shape == (288, 512, 3)
     lines = summary(shown)
-    assert lines[0] == f"10 frames, {np.mean(shares):.1%} taken over" and lines[-1].startswith("  shot 2, frames 5 to 9: ")
+    assert lines[0] == f"10 frames, {np.mean(shares):.1%} taken over" and lines[-1].startswith(
+        "  shot 2, frames 5 to 9: "
+    )
 
 
 def test_command(clip, tmp_path):
@@ -56,7 +60,9 @@ def test_command(clip, tmp_path):
     assert CliRunner().invoke(app, arguments).exit_code != 0, "nothing is overwritten"
 
 
-@pytest.mark.parametrize(("name", "words"), [("none.mkv", "there is no file"), ("text.mkv", "is no video that can be read")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("none.mkv", "there is no file"), ("text.mkv", "is no video that can be read")]
+)
 def test_what_is_no_video(tmp_path, name, words):
     (tmp_path / "text.mkv").write_text("not a video")
     done = CliRunner().invoke(app, ["reuse", str(tmp_path / name)])

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "scripts").glob("**/*.py"))]
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted((ROOT / "scripts").glob("**/*.py"))
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

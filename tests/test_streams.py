@@ -236,7 +236,10 @@ def test_subsampled_planes_of_another_type(late):
     """Planes of several shapes and types in a batch, 16 bit among them."""
     source = Format(YUV, 0, 16, 1, 1)
     one = Upscaler(UpscaleConfig(device="cpu", tilesize=(48, 40), batch=2), 104, 72, source, RGB24)
-    planes = [np.full(shape, value, np.uint16) for shape, value in (((72, 104), 235 << 8), ((36, 52), 128 << 8), ((36, 52), 128 << 8))]
+    planes = [
+        np.full(shape, value, np.uint16)
+        for shape, value in (((72, 104), 235 << 8), ((36, 52), 128 << 8), ((36, 52), 128 << 8))
+    ]
     out = np.zeros((288, 416, 3), np.uint8)
     one.render(planes, Colour(1, False), [out[..., c] for c in range(3)], FULL)
     one.close()

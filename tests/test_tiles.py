@@ -55,6 +55,8 @@ def test_automatic_tiles_fit(height, width, pixels, overlap):
         assert tile[0] * tile[1] <= max(pixels, smallest)
 
 
-@pytest.mark.parametrize(("pixels", "tile"), [(1 << 20, (640, 360)), (640 * 360, (640, 360)), (640 * 360 - 1, (336, 360))])
+@pytest.mark.parametrize(
+    ("pixels", "tile"), [(1 << 20, (640, 360)), (640 * 360, (640, 360)), (640 * 360 - 1, (336, 360))]
+)
 def test_whole_frame_when_it_fits(pixels, tile):
     assert tiles.automatic(640, 360, pixels, 16) == tile

@@ -42,7 +42,24 @@ def test_weights_to_start_from_that_are_cut_off(tmp_path: Path, capsys: pytest.C
     Image.new("RGB", (96, 96)).save(tmp_path / "a.png")
     path = tmp_path / "cut.safetensors"
     path.write_bytes(find("fidelity").read_bytes()[:5000])
-    text = said(capsys, ["fit", "--data.folder", str(tmp_path), "--out", str(tmp_path / "run"), "--init", str(path), "--data.patch", "16",
-                         "--data.enhance", "false", "--data.workers", "0", "--dry-run"])
+    text = said(
+        capsys,
+        [
+            "fit",
+            "--data.folder",
+            str(tmp_path),
+            "--out",
+            str(tmp_path / "run"),
+            "--init",
+            str(path),
+            "--data.patch",
+            "16",
+            "--data.enhance",
+            "false",
+            "--data.workers",
+            "0",
+            "--dry-run",
+        ],
+    )
     assert "cut.safetensors is truncated" in text
     assert not (tmp_path / "run").exists()

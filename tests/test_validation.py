@@ -84,7 +84,9 @@ def test_leaves_the_run_alone(validation: Validation, folder: Path) -> None:
 def test_the_set_is_fixed(validation: Validation) -> None:
     again = Validation(validation.config)
     assert all(np.array_equal(a.lr, b.lr) and np.array_equal(a.gt, b.gt) for a, b in zip(validation.pairs, again.pairs))
-    other = Validation(build(ValidationConfig, {"folder": validation.config.folder, "images": 2, "size": 32, "seed": 1}))
+    other = Validation(
+        build(ValidationConfig, {"folder": validation.config.folder, "images": 2, "size": 32, "seed": 1})
+    )
     changed = [not np.array_equal(a.lr, b.lr) for a, b in zip(validation.pairs, other.pairs)]
     assert changed == [False, False, True] * 2, "the seed is of the heavy level alone"
 
@@ -96,7 +98,9 @@ def test_grids(validation: Validation) -> None:
     lr, gt = torch.randint(0, 256, (3, 3, 16, 16)).byte(), torch.randint(0, 256, (3, 3, 64, 64)).byte()
     fed = feeding_grid((lr, gt, gt.float() / 255))
     assert fed.shape[1] == 6 * (64 + 8) + 8
-    assert np.array_equal(fed[8:72, 80:144], gt[0].permute(1, 2, 0)) and np.array_equal(fed[8:72, 152:216], fed[8:72, 80:144])
+    assert np.array_equal(fed[8:72, 80:144], gt[0].permute(1, 2, 0)) and np.array_equal(
+        fed[8:72, 152:216], fed[8:72, 80:144]
+    )
 
 
 def test_what_cannot_be_validated_on(folder: Path, tmp_path: Path) -> None:

@@ -135,7 +135,9 @@ def test_live_line(stream: io.StringIO, tmp_path: Path, monkeypatch: pytest.Monk
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setenv("COLUMNS", "200")
-    watch = Watch(tmp_path, 110, 100, tensorboard=False, stream=stream, log_seconds=1.0)  # the first hundred cost no time here
+    watch = Watch(
+        tmp_path, 110, 100, tensorboard=False, stream=stream, log_seconds=1.0
+    )  # the first hundred cost no time here
     for n in range(1, 6):
         now[0] += 0.625
         watch.step(100 + n, values(n), waited=0.125, images=4)

@@ -37,7 +37,9 @@ print(faults(), cv2.getNumThreads(), torch.get_num_threads(), of_glibc("mallopt"
 
 def run(settled: bool) -> list[str]:
     code = FAULTS.format(settled=settled)
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout.split()
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout.split()
 
 
 def test_a_worker_has_one_thread_and_keeps_the_memory_of_its_pictures():

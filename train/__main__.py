@@ -16,20 +16,40 @@ from .settings import add_options, load
 STEPS = {
     # name: (configuration, function, help)
     "curate": ("curation.config:CurateConfig", "curation.curate:curate", "videos -> chosen I-frames, contact sheets"),
-    "prepare": ("curation.config:PrepareConfig", "curation.prepare:prepare", "chosen I-frames -> 720p GT and pseudo-GT"),
-    "degrade": ("degradation.run:DegradeConfig", "degradation.run:run_degrade", "a folder of drawings -> degraded ones"),
+    "prepare": (
+        "curation.config:PrepareConfig",
+        "curation.prepare:prepare",
+        "chosen I-frames -> 720p GT and pseudo-GT",
+    ),
+    "degrade": (
+        "degradation.run:DegradeConfig",
+        "degradation.run:run_degrade",
+        "a folder of drawings -> degraded ones",
+    ),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
     "fit": ("fit.config:FitConfig", "fit.loop:fit", "train weights; goes on from the last checkpoint"),
-    "export": ("export.export:ExportConfig", "export.export:export", "weights for the filter, the published layout, ONNX"),
-    "evaluate": ("evaluation.config:EvaluateConfig", "evaluation.evaluate:evaluate", "weights and interpolations side by side"),
-    "ablate": ("ablation.config:AblateConfig", "ablation.ablate:ablate", "the paper's ablations: train and evaluate every arm"),
+    "export": (
+        "export.export:ExportConfig",
+        "export.export:export",
+        "weights for the filter, the published layout, ONNX",
+    ),
+    "evaluate": (
+        "evaluation.config:EvaluateConfig",
+        "evaluation.evaluate:evaluate",
+        "weights and interpolations side by side",
+    ),
+    "ablate": (
+        "ablation.config:AblateConfig",
+        "ablation.ablate:ablate",
+        "the paper's ablations: train and evaluate every arm",
+    ),
 }
 PLANS = {"fit": "fit.plan:plan"}
 """What ``--dry-run`` calls instead."""
 
 
 def find(place: str) -> Any:
-    """"module:name" of this package, imported when it is asked for."""
+    """ "module:name" of this package, imported when it is asked for."""
     module, name = place.split(":")
     return getattr(import_module(f".{module}", __package__), name)
 
@@ -44,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
         if name in arguments[:1]:  # only the step asked for is imported
             add_options(step, find(config))
         if name in PLANS:
-            step.add_argument("--dry-run", action="store_true", help="print the whole plan with estimates, write nothing")
+            step.add_argument(
+                "--dry-run", action="store_true", help="print the whole plan with estimates, write nothing"
+            )
     types = steps.add_parser("frametypes", help="mean coded size of I, P and B pictures of videos, as a chart")
     types.add_argument("videos", type=Path, nargs="+")
     types.add_argument("--out", type=Path, default=Path("frametypes.png"))
@@ -62,7 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
     except VsapisrError as error:
         print(f"train {step}: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a folder that may not be written: nothing that a traceback would make clearer
+    except (
+        OSError
+    ) as error:  # a full disk, a folder that may not be written: nothing that a traceback would make clearer
         where = f"{error.filename}: " if error.filename else ""
         print(f"train {step}: {where}{error.strerror or error}", file=sys.stderr)
         return 2

@@ -60,7 +60,9 @@ class PreviewReport:
     refused: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return "\n".join([f"wrote    {path}" for path in self.written] + [f"refused  {r}" for r in self.refused.values()])
+        return "\n".join(
+            [f"wrote    {path}" for path in self.written] + [f"refused  {r}" for r in self.refused.values()]
+        )
 
 
 def lines_sheet(image: np.ndarray, gamma: float, base: str) -> Image.Image:
@@ -68,14 +70,16 @@ def lines_sheet(image: np.ndarray, gamma: float, base: str) -> Image.Image:
     made = lines.enhance(image, gamma, base)
     map_picture = np.repeat(np.where(made.map, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     changed = np.abs(made.pseudo_gt.astype(int) - image).mean()
-    texts = [["drawing"], [f"line map, gamma {gamma:.4f}, {made.map.mean():.1%} of the pixels"],
-             [f"pseudo-GT on {base}, mean change {changed:.2f} of 255"]]
+    texts = [
+        ["drawing"],
+        [f"line map, gamma {gamma:.4f}, {made.map.mean():.1%} of the pixels"],
+        [f"pseudo-GT on {base}, mean change {changed:.2f} of 255"],
+    ]
     return labelled([image, map_picture, made.pseudo_gt], texts, 3)
 
 
 def degradation_sheet(image: np.ndarray, draws: list[Draw], columns: int, size: int) -> Image.Image:
-    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by pixel.
-    """
+    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by pixel."""
     side = min(size, *image.shape[:2]) // 8 * 8
     top, left = ((whole - side) // 2 // 8 * 8 for whole in image.shape[:2])
     images, texts = [np.ascontiguousarray(image[top : top + side, left : left + side])], [["drawing"]]
@@ -102,9 +106,12 @@ def _one(path: Path, index: int, config: PreviewConfig) -> list[str]:
         written.append(_save(lines_sheet(image, gamma, config.base), out / f"{path.stem}.lines.png"))
     if "degradation" in config.what:
         number = config.columns * config.rows - 1
-        draws = [draw(generator("degrade", config.seed, n, index), config.degradation, height, width) for n in range(number)]
-        written.append(_save(degradation_sheet(image, draws, config.columns, config.size),
-                             out / f"{path.stem}.degradation.png"))
+        draws = [
+            draw(generator("degrade", config.seed, n, index), config.degradation, height, width) for n in range(number)
+        ]
+        written.append(
+            _save(degradation_sheet(image, draws, config.columns, config.size), out / f"{path.stem}.degradation.png")
+        )
     return written
 
 

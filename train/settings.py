@@ -107,7 +107,9 @@ def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | Non
         for table in tables:
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
-                raise ArgumentError(f"{table}: {place!r} is of the wrong type; accepted: a table, which --{dotted} is in")
+                raise ArgumentError(
+                    f"{table}: {place!r} is of the wrong type; accepted: a table, which --{dotted} is in"
+                )
         place[key] = value
     return build(kind, values)
 

@@ -14,7 +14,12 @@ from .errors import ArgumentError
 from .networks import forms
 from .picture.colour import RGB, Colour, Format
 
-FORMATS = {"uint8": Format(RGB, 0, 8), "uint16": Format(RGB, 0, 16), "float16": Format(RGB, 1, 16), "float32": Format(RGB, 1, 32)}
+FORMATS = {
+    "uint8": Format(RGB, 0, 8),
+    "uint16": Format(RGB, 0, 16),
+    "float16": Format(RGB, 1, 16),
+    "float32": Format(RGB, 1, 32),
+}
 
 
 def load_model(model: str = "default", device: str = "cpu", precision: str = "fp32") -> nn.Module:

@@ -66,7 +66,9 @@ class UpscaleConfig:
         if any(0 < side <= 2 * self.overlap for side in self.tilesize):
             raise ArgumentError(f"tilesize must be more than twice the overlap of {self.overlap}, got {shown}")
         if self.reuse not in (0, 1, 2):
-            raise ArgumentError(f"reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got {self.reuse}")
+            raise ArgumentError(
+                f"reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got {self.reuse}"
+            )
         if not 0 <= self.threshold <= 16:
             raise ArgumentError(f"threshold must be 0 to 16 steps of 8 bit, got {self.threshold:g}")
         if not 1 <= self.interval <= 64:

@@ -19,7 +19,11 @@ def path(name: str, variable: str) -> Path | None:
     if named:
         return None if named == "0" else Path(named)
     found = importlib.util.find_spec("vapoursynth")
-    return Path(found.origin).parent / "plugins" / "apisr" / f"libvsapisr_{name}{SUFFIX}" if found and found.origin else None
+    return (
+        Path(found.origin).parent / "plugins" / "apisr" / f"libvsapisr_{name}{SUFFIX}"
+        if found and found.origin
+        else None
+    )
 
 
 def load(name: str, variable: str) -> ctypes.CDLL | None:

@@ -56,7 +56,9 @@ class Pipe:
 
     def __init__(self, folder: Path, source: Path, upscale: str):
         script = folder / "chain.vpy"
-        script.write_text(SCRIPT.format(source=str(source), index=str(folder / "index"), upscale=upscale), encoding="utf-8")
+        script.write_text(
+            SCRIPT.format(source=str(source), index=str(folder / "index"), upscale=upscale), encoding="utf-8"
+        )
         self.pipe, self.peak, self.ended = VSPipe(script, folder / "vspipe.log"), 0, threading.Event()
 
     def watch(self) -> None:
@@ -115,7 +117,9 @@ def measure(width: int, height: int, model: str, options: argparse.Namespace) ->
     frames, rounds = options.frames, options.rounds
     config = UpscaleConfig(model=model, device=options.device, precision=options.precision)
     upscaler = Upscaler(config, width, height, SOURCE, SOURCE)
-    filter_call = f"clip = clip.apisr.Upscale(model={model!r}, device={options.device!r}, precision={options.precision!r})"
+    filter_call = (
+        f"clip = clip.apisr.Upscale(model={model!r}, device={options.device!r}, precision={options.precision!r})"
+    )
     size = width * height * 3 // 2
     figures: dict[str, list[float]] = {"decode": [], "network": [], "whole": []}
     peak = 0
@@ -160,12 +164,18 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         model = small_network(folder) if options.tiny else options.model
         rows = [measure(*size, model, options) for size in options.sizes]
     for row in rows:
-        print(f"{row['size']}, {row['tiles']} tiles: vspipe at {row['share']:.0%} of the network's own rate; "
-              f"peak of its process {row['peak_bytes'] / 2**20:.0f} MiB; a frame is {row['frame_bytes'] / 2**20:.1f} MiB "
-              f"in, {row['output_bytes'] / 2**20:.1f} MiB out")
+        print(
+            f"{row['size']}, {row['tiles']} tiles: vspipe at {row['share']:.0%} of the network's own rate; "
+            f"peak of its process {row['peak_bytes'] / 2**20:.0f} MiB; a frame is {row['frame_bytes'] / 2**20:.1f} MiB "
+            f"in, {row['output_bytes'] / 2**20:.1f} MiB out"
+        )
         lines = [[name, f"{value * 1e3:.1f}", f"{1 / value:.2f}"] for name, value in row["seconds"].items()]
         print(table(["chain", "ms a frame", "fps"], lines))
         total = sum(row["parts"].values())
-        print(table(["part of the filter, one after the other", "ms a frame", "share"],
-                    [[name, f"{value * 1e3:.1f}", f"{value / total:.1%}"] for name, value in row["parts"].items()]))
+        print(
+            table(
+                ["part of the filter, one after the other", "ms a frame", "share"],
+                [[name, f"{value * 1e3:.1f}", f"{value / total:.1%}"] for name, value in row["parts"].items()],
+            )
+        )
     return {"rows": rows}

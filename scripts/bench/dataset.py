@@ -65,10 +65,15 @@ def run(options: argparse.Namespace) -> dict:
                     next(batches)
                 rate = options.batches * config.batch / (time.perf_counter() - start)
                 result[f"{workers} workers{words}"] = {"patches_per_second": rate, "per_worker": rate / max(workers, 1)}
-                print(f"{workers} workers{words}: {rate:.1f} patches/s, {rate / max(workers, 1):.1f} per worker, "
-                      f"{config.per_image} crops per drawing")
+                print(
+                    f"{workers} workers{words}: {rate:.1f} patches/s, {rate / max(workers, 1):.1f} per worker, "
+                    f"{config.per_image} crops per drawing"
+                )
         spent = parts(folder, DatasetConfig(**base))
         total = sum(spent.values())
         result["shares"] = {part: value / total for part, value in sorted(spent.items(), key=lambda pair: -pair[1])}
-        print(f"{total * 1e3:.0f} ms per drawing: " + ", ".join(f"{part} {share:.0%}" for part, share in result["shares"].items()))
+        print(
+            f"{total * 1e3:.0f} ms per drawing: "
+            + ", ".join(f"{part} {share:.0%}" for part, share in result["shares"].items())
+        )
     return result

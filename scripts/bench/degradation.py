@@ -28,7 +28,7 @@ from PIL import Image
 from train.data.workers import become_worker
 from train.degradation import blur, compression
 from train.degradation.config import DegradationConfig
-from train.degradation.draws import Blur, Codec, Draw, Noise, Resize, Step, draw, generator
+from train.degradation.draws import Blur, Codec, Draw, Resize, Step, draw, generator
 from train.degradation.kernels import pad_kernel
 from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
@@ -57,7 +57,14 @@ def ffmpeg_options(step: Codec) -> tuple[list[str], str]:
         options = compression.avif_options(step.quality, int(step.effort))
         return ["-c:v", "libsvtav1", "-crf", options["crf"], "-preset", options["preset"], "-pix_fmt", "yuv420p"], "mp4"
     if step.name in ("mpeg2", "mpeg4"):
-        return ["-c:v", {"mpeg2": "mpeg2video", "mpeg4": "mpeg4"}[step.name], "-qscale:v", quality, "-pix_fmt", "yuv420p"], "mkv"
+        return [
+            "-c:v",
+            {"mpeg2": "mpeg2video", "mpeg4": "mpeg4"}[step.name],
+            "-qscale:v",
+            quality,
+            "-pix_fmt",
+            "yuv420p",
+        ], "mkv"
     encoder = {"h264": "libx264", "h265": "libx265"}[step.name]
     return ["-c:v", encoder, "-crf", quality, "-preset", str(step.effort), "-pix_fmt", "yuv420p"], "mp4"
 
@@ -151,8 +158,10 @@ def run(options: argparse.Namespace) -> dict:
     times: dict[str, list[tuple[float, float]]] = {arm: [] for arm in arms}
     clock, parts, alike = dict.fromkeys(arms, 0.0), dict[str, float](), list[float]()
     context = get_context("spawn")
-    with (ProcessPoolExecutor(options.workers, context, settle, (images, options, False)) as own,
-          ProcessPoolExecutor(options.workers, context, settle, (images, options, True)) as other):
+    with (
+        ProcessPoolExecutor(options.workers, context, settle, (images, options, False)) as own,
+        ProcessPoolExecutor(options.workers, context, settle, (images, options, True)) as other,
+    ):
         pools = {arm: other if arm == "plain" else own for arm in arms}
         for pool in set(pools.values()):
             list(pool.map(one, ["memory"] * group, range(group)))  # not counted
@@ -180,8 +189,10 @@ def report(
     """
     processor = {arm: value[:, 1].mean() for arm, value in times.items()}
     result: dict = {"workers": workers, "images_per_second": rates["memory"], "processor_seconds": processor["memory"]}
-    print(f"in memory: {rates['memory']:.2f} images/s of {workers} workers, {processor['memory'] * 1e3:.0f} ms of the processor "
-          f"each, median by the clock {np.median(times['memory'][:, 0]) * 1e3:.0f} ms")
+    print(
+        f"in memory: {rates['memory']:.2f} images/s of {workers} workers, {processor['memory'] * 1e3:.0f} ms of the processor "
+        f"each, median by the clock {np.median(times['memory'][:, 0]) * 1e3:.0f} ms"
+    )
     total = sum(parts.values())
     result["shares"] = {name: value / total for name, value in sorted(parts.items(), key=lambda pair: -pair[1])}
     print("  share of time: " + ", ".join(f"{name} {share:.0%}" for name, share in result["shares"].items()))
@@ -192,7 +203,9 @@ def report(
         ratio, own = rates["memory"] / rates[arm], processor[arm] / processor["memory"]
         median = float(np.median(times[arm][:, 0] / times["memory"][:, 0]))
         result[arm] = {"images_per_second": rates[arm], "ratio": ratio, "processor_ratio": own, "median_ratio": median}
-        print(f"  {arm}: {rates[arm]:.2f} images/s; in memory is {ratio:.1f} times as fast by the clock, {own:.1f} in processor "
-              f"time, median of the images' ratios {median:.1f}")
+        print(
+            f"  {arm}: {rates[arm]:.2f} images/s; in memory is {ratio:.1f} times as fast by the clock, {own:.1f} in processor "
+            f"time, median of the images' ratios {median:.1f}"
+        )
     print(f"  pictures of both codec paths: median PSNR {statistics.median(alike):.1f} dB")
     return result

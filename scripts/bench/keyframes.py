@@ -117,8 +117,10 @@ def compare(path: Path, rounds: int, threads: int) -> dict:
     result: dict = {"megabits_per_second": rate}
     for name, values in times.items():
         result[name] = {"count": counts[name], "wall": statistics.median(values), "cpu": statistics.median(busy[name])}
-        print(f"  {name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, {min(values):.3f} to "
-              f"{max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU")
+        print(
+            f"  {name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, {min(values):.3f} to "
+            f"{max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU"
+        )
     for what, table in (("time", times), ("CPU time", busy)):
         ratios = [a / b for a, b in zip(*table.values())]
         result[f"ratio of {what}"] = statistics.median(ratios)

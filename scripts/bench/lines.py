@@ -23,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def flood_fill(raw: np.ndarray, smallest: int = 32, neighbours: int = 3) -> np.ndarray:
-    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of ``lines.line_map``.
-    """
+    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of ``lines.line_map``."""
     height, width = raw.shape
     todo = raw.tolist()
     result = [[False] * width for _ in range(height)]
@@ -48,8 +47,11 @@ def flood_fill(raw: np.ndarray, smallest: int = 32, neighbours: int = 3) -> np.n
     for y in range(height):
         for x in range(width):
             if not result[y][x]:
-                around = sum(result[v][u] for v in range(max(0, y - 1), min(height, y + 2))
-                             for u in range(max(0, x - 1), min(width, x + 2)))
+                around = sum(
+                    result[v][u]
+                    for v in range(max(0, y - 1), min(height, y + 2))
+                    for u in range(max(0, x - 1), min(width, x + 2))
+                )
                 grown[y][x] = around >= neighbours
     return np.array(grown)
 
@@ -88,7 +90,9 @@ def run(options: argparse.Namespace) -> dict:
         "filter and dilation": lambda: lines.dilate(lines.remove_outliers(raw)),
     }
     result = {}
-    print(f"{image.shape[1]}x{image.shape[0]}, {raw.mean():.1%} of the pixels in the raw map, one core, medians of {options.runs}")
+    print(
+        f"{image.shape[1]}x{image.shape[0]}, {raw.mean():.1%} of the pixels in the raw map, one core, medians of {options.runs}"
+    )
     for name, work in parts.items():
         wall, own = seconds(work, options.runs)
         result[name] = {"wall": wall, "cpu": own}

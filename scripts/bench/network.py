@@ -66,18 +66,20 @@ def cpu(sizes: list[tuple[int, int]], runs: int, names: list[str], memory: bool)
             summary = Summary.of(seconds[name])
             flop, moved = (each * width * height for each in cost(name))
             products, copies = limits[precision(name)]
-            rows.append({
-                "size": f"{width}x{height}",
-                "form": name,
-                **summary.as_dict(),
-                "ratio": base / summary.median,
-                "flop": flop,
-                "bytes": moved,
-                "gflops": flop / summary.median / 1e9,
-                "product_share": flop / summary.median / products,
-                "copy_share": moved / summary.median / copies,
-                "peak_bytes": peak_memory(partial(build, name, height, width)) if memory else None,
-            })
+            rows.append(
+                {
+                    "size": f"{width}x{height}",
+                    "form": name,
+                    **summary.as_dict(),
+                    "ratio": base / summary.median,
+                    "flop": flop,
+                    "bytes": moved,
+                    "gflops": flop / summary.median / 1e9,
+                    "product_share": flop / summary.median / products,
+                    "copy_share": moved / summary.median / copies,
+                    "peak_bytes": peak_memory(partial(build, name, height, width)) if memory else None,
+                }
+            )
         print(show(rows[-len(names) :]), flush=True)
     for dtype, (products, copies) in limits.items():
         print(f"{dtype}: products {products / 1e9:.0f} GFLOP/s, copies {copies / 1e9:.1f} GB/s (read and written)")
@@ -119,7 +121,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rrdb", action="store_true", help="also RRDB with 6 blocks, channels last")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory (one more process per form)")
     parser.add_argument("--skip-cpu", action="store_true", help="only the GPU part")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, with the machine in words")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table there, with the machine in words"
+    )
 
 
 def chosen(options: argparse.Namespace) -> list[str]:

@@ -90,14 +90,16 @@ def measure(sizes: list[tuple[int, int]], runs: int) -> list[dict[str, object]]:
             torch.cuda.synchronize()
             summary = Summary.of(seconds[name])
             flops = rrdb_flops() if name.startswith("RRDB") else sum(grl_flops().values())
-            rows.append({
-                "size": f"{width}x{height}",
-                "form": name,
-                **summary.as_dict(),
-                "ratio": base / summary.median,
-                "gflops": flops * width * height / summary.median / 1e9,
-                "peak_bytes": None if name.endswith("graph") else torch.cuda.max_memory_allocated() - held,
-            })
+            rows.append(
+                {
+                    "size": f"{width}x{height}",
+                    "form": name,
+                    **summary.as_dict(),
+                    "ratio": base / summary.median,
+                    "gflops": flops * width * height / summary.median / 1e9,
+                    "peak_bytes": None if name.endswith("graph") else torch.cuda.max_memory_allocated() - held,
+                }
+            )
         del calls
         torch.cuda.empty_cache()
     return rows

@@ -14,7 +14,10 @@ def made(seed: int, height: int = 720, width: int = 1280) -> np.ndarray:
     ramp = np.linspace(rng.uniform(80, 160), rng.uniform(160, 240), height)[:, None, None]
     image = np.tile(ramp * rng.uniform(0.7, 1.0, 3), (1, width, 1)).astype(np.uint8)
     for _ in range(60):
-        centre, axes = (int(rng.integers(width)), int(rng.integers(height))), tuple(int(v) for v in rng.integers(8, 140, 2))
+        centre, axes = (
+            (int(rng.integers(width)), int(rng.integers(height))),
+            tuple(int(v) for v in rng.integers(8, 140, 2)),
+        )
         angle, colour = float(rng.uniform(0, 180)), tuple(int(v) for v in rng.integers(0, 256, 3))
         cv2.ellipse(image, centre, axes, angle, 0, 360, colour, -1, cv2.LINE_AA)
         cv2.ellipse(image, centre, axes, angle, 0, 360, (25, 20, 20), int(rng.integers(1, 4)), cv2.LINE_AA)

@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", type=float, default=1.0, help="of each shot, from its beginning")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--crf", type=int, default=18)
-    parser.add_argument("--quality", type=int, default=0, metavar="N", help="frames to measure PSNR on, with the shipped network")
+    parser.add_argument(
+        "--quality", type=int, default=0, metavar="N", help="frames to measure PSNR on, with the shipped network"
+    )
     parser.add_argument("--thresholds", type=float, nargs="+", default=[1.0], help="of reuse=2, for the quality")
     parser.add_argument("--clips", nargs="+", default=["talk", "mixed", "noise"], choices=["talk", "mixed", "noise"])
 
@@ -73,8 +75,12 @@ def filled(frame: vs.VideoFrame, planes: list[np.ndarray]) -> vs.VideoFrame:
 def forms(clip: vs.VideoNode, model: str) -> dict[str, dict]:
     """Arguments of what is compared."""
     whole = [-(-clip.width // 8) * 8, -(-clip.height // 8) * 8]
-    given = {"reuse=0": {"reuse": 0}, "reuse=1": {"reuse": 1}, "reuse=2": {"reuse": 2},
-             "whole frames": {"reuse": 0, "tilesize": whole}}
+    given = {
+        "reuse=0": {"reuse": 0},
+        "reuse=1": {"reuse": 1},
+        "reuse=2": {"reuse": 2},
+        "whole frames": {"reuse": 0, "tilesize": whole},
+    }
     return {name: {"model": model} | arguments for name, arguments in given.items()}
 
 
@@ -83,12 +89,16 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
     shares: dict[str, float] = {}
 
     def play(form: str, clip: vs.VideoNode, arguments: dict) -> None:
-        shares[form] = statistics.fmean(frame.props["ApisrReused"] for frame in clip.apisr.Upscale(**arguments).frames(prefetch=2))
+        shares[form] = statistics.fmean(
+            frame.props["ApisrReused"] for frame in clip.apisr.Upscale(**arguments).frames(prefetch=2)
+        )
 
     given = forms(clip, model)
     for form, arguments in given.items():  # not measured; a whole clip would take as long as a measurement
         play(form, clip[:2], arguments)
-    runs = {form: lambda form=form, arguments=arguments: play(form, clip, arguments) for form, arguments in given.items()}
+    runs = {
+        form: lambda form=form, arguments=arguments: play(form, clip, arguments) for form, arguments in given.items()
+    }
     seconds = alternating(runs, options.runs, wall, name, warm=False)
     result, rows = {}, []
     for form, found in seconds.items():
@@ -97,7 +107,15 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
         against = statistics.median(a / b for a, b in zip(seconds["whole frames"], found))
         result[form] = {"fps": rate, "against_reuse_0": ratio, "against_whole_frames": against, "reused": shares[form]}
         bar = BARS.get(name, {}).get(form)
-        rows.append([form, f"{rate:.3f}", f"{ratio:.2f}" + (f" (bar {bar})" if bar else ""), f"{against:.2f}", f"{shares[form]:.0%}"])
+        rows.append(
+            [
+                form,
+                f"{rate:.3f}",
+                f"{ratio:.2f}" + (f" (bar {bar})" if bar else ""),
+                f"{against:.2f}",
+                f"{shares[form]:.0%}",
+            ]
+        )
     print(f"{name}: {clip.num_frames} frames of {clip.width}x{clip.height}")
     print(table([name, "frames/s", "against reuse=0", "against whole frames", "taken over"], rows))
     return result
@@ -109,7 +127,10 @@ def looking(clip: vs.VideoNode, result: dict) -> dict:
     clip_held = Held(YUV420, 1.0)
     for n, frame in enumerate(clip.frames()):
         planes = [np.asarray(plane) for plane in frame]
-        for name, work in (("signature", lambda: signature(planes, YUV420)), ("hold", lambda: clip_held.step(planes, n % 16 == 0))):
+        for name, work in (
+            ("signature", lambda: signature(planes, YUV420)),
+            ("hold", lambda: clip_held.step(planes, n % 16 == 0)),
+        ):
             found[name].append(wall(work))
     shares = {}
     for name, form in (("signature", "reuse=1"), ("hold", "reuse=2")):
@@ -130,6 +151,7 @@ def quality(name: str, clip: vs.VideoNode, options: argparse.Namespace) -> dict:
     original = Painter(options.height * 4)
     sums = {}
     with Progress(f"quality of {name}", len(wanted) * (1 + len(options.thresholds)), "frames") as progress:
+
         def enlarged(**arguments: float) -> list[np.ndarray]:
             node, got = clip.apisr.Upscale(**arguments), []
             for n in wanted:
@@ -142,11 +164,16 @@ def quality(name: str, clip: vs.VideoNode, options: argparse.Namespace) -> dict:
         before = statistics.fmean(map(psnr, plain, clean))
         for threshold in options.thresholds:
             near = enlarged(reuse=2, threshold=threshold)
-            sums[threshold] = {"against_reuse_0": min(map(psnr, near, plain)), "clean": before,
-                               "change_against_clean": statistics.fmean(map(psnr, near, clean)) - before}
+            sums[threshold] = {
+                "against_reuse_0": min(map(psnr, near, plain)),
+                "clean": before,
+                "change_against_clean": statistics.fmean(map(psnr, near, clean)) - before,
+            }
     for threshold, got in sums.items():
-        print(f"  threshold {threshold:g}: at least {got['against_reuse_0']:.1f} dB against reuse=0 on {len(wanted)} frames; against "
-              f"the drawings {got['clean']:.2f} dB, reuse=2 {got['change_against_clean']:+.3f} ({time.monotonic() - start:.0f} s)")
+        print(
+            f"  threshold {threshold:g}: at least {got['against_reuse_0']:.1f} dB against reuse=0 on {len(wanted)} frames; against "
+            f"the drawings {got['clean']:.2f} dB, reuse=2 {got['change_against_clean']:+.3f} ({time.monotonic() - start:.0f} s)"
+        )
     return {str(threshold): got for threshold, got in sums.items()}
 
 

@@ -94,7 +94,10 @@ def cpu_steps(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     calls = {name: lambda step=step: step(batch) for name, step in forms.items()}
     seconds = {name: Summary.of(values) for name, values in alternating(calls, options.runs, wall, "steps").items()}
     base = seconds[PLAIN].median
-    rows = [[name, f"{one.median:.3f}", f"{1 / one.median:.2f}", f"{base / one.median:.2f}"] for name, one in seconds.items()]
+    rows = [
+        [name, f"{one.median:.3f}", f"{1 / one.median:.2f}", f"{base / one.median:.2f}"]
+        for name, one in seconds.items()
+    ]
     print(f"stage 1, batch {options.batch}, {options.patch}x{options.patch} LR, {torch.get_num_threads()} threads")
     print(table(["form", "s/step", "it/s", "times faster"], rows))
     return {name: {**one.as_dict(), "ratio": base / one.median} for name, one in seconds.items()}
@@ -131,7 +134,9 @@ def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, 
     window = min(20, count)
     means = {name: np.convolve(values, np.full(window, 1 / window), "valid") for name, values in losses.items()}
     plain, found = means[PLAIN], {}
-    print(f"losses over {count} steps, batch {batch}, {patch}x{patch} LR, means of {window}: {plain[0]:.4f} to {plain[-1]:.4f}")
+    print(
+        f"losses over {count} steps, batch {batch}, {patch}x{patch} LR, means of {window}: {plain[0]:.4f} to {plain[-1]:.4f}"
+    )
     for name in list(forms)[1:]:
         apart = np.abs(means[name] / plain - 1)
         found[name] = {"losses": losses[name], "worst": float(apart.max()), "last": float(apart[-1])}
@@ -155,7 +160,9 @@ def waiting(options: argparse.Namespace) -> dict[str, float]:
             run.update(batch)
         whole = time.perf_counter() - start
         run.feed.close()
-    print(f"{options.steps} steps with 2 workers: {options.steps / whole:.2f} it/s, {waited / whole:.0%} of the time waiting")
+    print(
+        f"{options.steps} steps with 2 workers: {options.steps / whole:.2f} it/s, {waited / whole:.0%} of the time waiting"
+    )
     return {"steps_per_second": options.steps / whole, "waiting_share": waited / whole}
 
 
@@ -181,8 +188,10 @@ def gpu_steps(runs: int) -> dict[str, dict[str, float]]:
         one = Summary.of([device_seconds(lambda: step(batch)) for _ in range(runs)])
         share = flops / one.median / peak
         result[f"stage {stage}"] = {**one.as_dict(), "share_of_peak": share, "bytes": torch.cuda.max_memory_allocated()}
-        print(f"stage {stage}, batch 32, 64x64 LR, bf16: {1 / one.median:.2f} it/s, generator's products at {share:.0%} of a "
-              f"large product's {peak / 1e12:.0f} TFLOP/s, {torch.cuda.max_memory_allocated() >> 20} MiB")
+        print(
+            f"stage {stage}, batch 32, 64x64 LR, bf16: {1 / one.median:.2f} it/s, generator's products at {share:.0%} of a "
+            f"large product's {peak / 1e12:.0f} TFLOP/s, {torch.cuda.max_memory_allocated() >> 20} MiB"
+        )
     return result
 
 

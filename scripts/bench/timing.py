@@ -60,7 +60,11 @@ def machine() -> dict[str, object]:
 
 
 def alternating(
-    forms: dict[str, Callable[[], object]], runs: int, clock: Callable[[Callable], float], label: str = "", warm: bool = True
+    forms: dict[str, Callable[[], object]],
+    runs: int,
+    clock: Callable[[Callable], float],
+    label: str = "",
+    warm: bool = True,
 ) -> dict[str, list[float]]:
     """Seconds of each form, run in turn so that other load meets all alike; if ``warm``, a first run of each goes unmeasured."""
     for run in forms.values() if warm else ():
@@ -95,7 +99,9 @@ def ceilings(dtype: torch.dtype, seconds: float = 0.5) -> tuple[float, float]:
             times.append(wall(run))
         return min(times)
 
-    return 2 * 2048**3 / best(lambda: torch.mm(a, b, out=product)), 2 * source.numel() / best(lambda: target.copy_(source))
+    return 2 * 2048**3 / best(lambda: torch.mm(a, b, out=product)), 2 * source.numel() / best(
+        lambda: target.copy_(source)
+    )
 
 
 def high_water() -> int | None:

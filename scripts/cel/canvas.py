@@ -13,7 +13,7 @@ import numpy as np
 
 from .curves import Points, ribbon
 
-__all__ = ["Canvas", "Gradient", "RGB", "over", "supersampling"]
+__all__ = ["RGB", "Canvas", "Gradient", "over", "supersampling"]
 
 RGB = tuple[int, int, int]
 SHIFT = 4  # fillPoly takes fixed-point corners with this many fractional bits

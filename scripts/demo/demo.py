@@ -108,11 +108,7 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
     options.output.mkdir(parents=True, exist_ok=True)
     device = pick_device(options.device)
     own = options.path is None
-    source = (
-        own_clip(options.output, options.height or 360, options.shot)
-        if own
-        else options.path
-    )
+    source = own_clip(options.output, options.height or 360, options.shot) if own else options.path
     source = source.resolve()
     info = inspect(source)
     total, chosen = _how_many(options, info, device, own)

@@ -25,7 +25,11 @@ from vsapisr.networks.cuda.kernels.tuning import BLOCK_TILINGS, CONV_TILINGS
 
 WIDE = {"bias", "norm", "vectors", "scales", "mean"}  # in fp32 whatever the map's type is
 TABLES = {"positions", "gather", "spread"}  # in fp16 unless that is fp32
-TENSORS = WIDE | TABLES | {"x", "out", "shifted", "matrices", "weight", "residual", "last", "planes", "image", "features", "normed"}
+TENSORS = (
+    WIDE
+    | TABLES
+    | {"x", "out", "shifted", "matrices", "weight", "residual", "last", "planes", "image", "features", "normed"}
+)
 
 
 def variants(every: bool) -> Iterator[tuple[str, object, dict[str, object], dict[str, object]]]:
@@ -61,7 +65,9 @@ def signature(kernel: object, constants: dict[str, object], kind: str) -> dict[s
     return types
 
 
-def report(kernel: object, constants: dict[str, object], options: dict[str, object], kind: str, capability: int) -> tuple[str, int]:
+def report(
+    kernel: object, constants: dict[str, object], options: dict[str, object], kind: str, capability: int
+) -> tuple[str, int]:
     """(words, bytes that spilled out of registers)."""
     names = kernel.arg_names
     types = signature(kernel, constants, kind)
@@ -84,7 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--capability", type=int, default=90, help="compute capability times ten (%(default)s)")
     parser.add_argument("--type", choices=("fp16", "bf16", "fp32"), default="fp16")
     parser.add_argument("--only", help="names with commas between: window,block,conv,phases,hr,first,last")
-    parser.add_argument("--every", action="store_true", help="every layout that is tried on a device, not the first alone")
+    parser.add_argument(
+        "--every", action="store_true", help="every layout that is tried on a device, not the first alone"
+    )
     options = parser.parse_args(arguments)
     if triton.knobs.runtime.interpret:
         print("TRITON_INTERPRET is set: there is nothing to compile", file=sys.stderr)
@@ -98,7 +106,11 @@ def main(arguments: list[str] | None = None) -> int:
             wrong += spilled > 0
         except Exception as error:  # a compiler fails in many ways; the others are worth seeing
             words, wrong = f"FAILED: {type(error).__name__}: {str(error).strip().splitlines()[0]}", wrong + 1
-        details = {k: v for k, v in (constants | layout).items() if k in ("SHIFTED", "BY", "BX", "STAGES", "num_warps", "maxnreg")}
+        details = {
+            k: v
+            for k, v in (constants | layout).items()
+            if k in ("SHIFTED", "BY", "BX", "STAGES", "num_warps", "maxnreg")
+        }
         print(f"{name:8}{words}  {details}", flush=True)
     return int(wrong > 0)
 

@@ -98,7 +98,9 @@ class Context:
         events[-1].synchronize()
         return [a.elapsed_time(b) / 1e3 for a, b in zip(events, events[1:])]
 
-    def measure(self, name: str, run: Callable[[], object], *, flops: float = 0, bytes: float = 0, **more: object) -> float:
+    def measure(
+        self, name: str, run: Callable[[], object], *, flops: float = 0, bytes: float = 0, **more: object
+    ) -> float:
         """A row with the call's time, rates and peak memory; the median is returned."""
         held = 0
         if self.device.type == "cuda":
@@ -131,4 +133,6 @@ def show(row: dict[str, object]) -> str:
         return f"{words} {row['check']}: {row['value']:.3g} (at most {row['accepted']:.3g})"
     if "failed" in row:
         return f"FAILED {row['failed']}: {row['error']}"
-    return "  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
+    return "  ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+    )

@@ -20,10 +20,18 @@ from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format
 LARGEST = {torch.float32: 1e-3, torch.float16: 0.01, torch.bfloat16: 0.05}
 """Accepted largest difference from fp32 on the CPU, of full scale 1."""
 FORMATS = {
-    "RGB24": Format(RGB, 0, 8), "RGB48": Format(RGB, 0, 16), "RGBH": Format(RGB, 1, 16), "RGBS": Format(RGB, 1, 32),
-    "GRAY8": Format(GRAY, 0, 8), "GRAY16": Format(GRAY, 0, 16), "YUV420P8": Format(YUV, 0, 8, 1, 1),
-    "YUV420P10": Format(YUV, 0, 10, 1, 1), "YUV422P8": Format(YUV, 0, 8, 1, 0), "YUV444P16": Format(YUV, 0, 16),
-    "YUV410P8": Format(YUV, 0, 8, 2, 2), "YUV444PS": Format(YUV, 1, 32),
+    "RGB24": Format(RGB, 0, 8),
+    "RGB48": Format(RGB, 0, 16),
+    "RGBH": Format(RGB, 1, 16),
+    "RGBS": Format(RGB, 1, 32),
+    "GRAY8": Format(GRAY, 0, 8),
+    "GRAY16": Format(GRAY, 0, 16),
+    "YUV420P8": Format(YUV, 0, 8, 1, 1),
+    "YUV420P10": Format(YUV, 0, 10, 1, 1),
+    "YUV422P8": Format(YUV, 0, 8, 1, 0),
+    "YUV444P16": Format(YUV, 0, 16),
+    "YUV410P8": Format(YUV, 0, 8, 2, 2),
+    "YUV444PS": Format(YUV, 1, 32),
 }
 
 
@@ -47,7 +55,9 @@ def compare(context: Context, name: str, form: Callable[[Tensor], Tensor], dtype
         image = context.image(1, height, width)
         with torch.inference_mode():
             wanted, got = grl(image), form(image.to(context.device, dtype))
-        context.check(f"{name} {str(dtype)[6:]} {width}x{height}", difference(got, wanted), LARGEST[dtype], psnr=psnr(got, wanted))
+        context.check(
+            f"{name} {str(dtype)[6:]} {width}x{height}", difference(got, wanted), LARGEST[dtype], psnr=psnr(got, wanted)
+        )
 
 
 def plain(context: Context) -> None:
@@ -73,14 +83,20 @@ def kernels(context: Context) -> None:
     for dtype in (context.half,) if context.dry else (torch.float16, torch.bfloat16):
         form = GRLCuda(context.grl(), dtype, context.device, use="kernels")
         context.attempt(f"kernels {dtype}", lambda: compare(context, "kernels", form, dtype))
-        context.check(f"kernels {str(dtype)[6:]}: parts left plain", float(sum(part == "plain" for part in form.parts.values())), 0)
+        context.check(
+            f"kernels {str(dtype)[6:]}: parts left plain",
+            float(sum(part == "plain" for part in form.parts.values())),
+            0,
+        )
         context.attempt("company", lambda: company(context, "kernels", form, dtype, exact_sizes=form.batch_invariant))
     chosen = GRLCuda(context.grl(), context.half, context.device, use="plain" if context.dry else "auto")
     chosen.prepare()
     context.emit(chosen=chosen.parts)
 
 
-def company(context: Context, name: str, form: Callable[[Tensor], Tensor], dtype: torch.dtype, exact_sizes: bool) -> None:
+def company(
+    context: Context, name: str, form: Callable[[Tensor], Tensor], dtype: torch.dtype, exact_sizes: bool
+) -> None:
     """A tile's numbers must depend neither on its place, nor on its company, nor on the run: difference exactly 0."""
     side = 8 if context.dry else 128
     tiles = context.image(2 if context.dry else 4, side, side).to(context.device, dtype)
@@ -101,8 +117,16 @@ def graphs(context: Context) -> None:
     """Replays of graphs, several shapes in turn and more than are kept, against plain calls."""
     form = GRLCuda(context.grl(), context.half, context.device)
     form.prepare()
-    context.attempt("plain company", lambda: company(
-        context, "plain", GRLInference(context.grl(), context.half).to(context.device), context.half, exact_sizes=False))
+    context.attempt(
+        "plain company",
+        lambda: company(
+            context,
+            "plain",
+            GRLInference(context.grl(), context.half).to(context.device),
+            context.half,
+            exact_sizes=False,
+        ),
+    )
     if context.dry:
         context.emit(skipped="graphs", reason="no CUDA device")
         return
@@ -129,14 +153,18 @@ def random_planes(format: Format, width: int, height: int) -> list[np.ndarray]:
         values = coarse[:: 1 << down, :: 1 << right]
         if format.sample_type:
             chroma = number and format.color_family == YUV
-            planes.append((values - 0.5 * bool(chroma)).astype(np.float16 if format.bits_per_sample == 16 else np.float32))
+            planes.append(
+                (values - 0.5 * bool(chroma)).astype(np.float16 if format.bits_per_sample == 16 else np.float32)
+            )
         else:
             top = (1 << format.bits_per_sample) - 1
             planes.append((values * top).astype(np.uint8 if format.bits_per_sample == 8 else np.uint16))
     return planes
 
 
-def rendered(format: Format, device: str, size: tuple[int, int], **arguments: object) -> tuple[list[np.ndarray], Upscaler]:
+def rendered(
+    format: Format, device: str, size: tuple[int, int], **arguments: object
+) -> tuple[list[np.ndarray], Upscaler]:
     width, height = size
     upscaler = Upscaler(UpscaleConfig(device=device, **arguments), width, height, format, format)
     planes = random_planes(format, width, height)
@@ -152,17 +180,24 @@ def rendered(format: Format, device: str, size: tuple[int, int], **arguments: ob
 def levels(got: list[np.ndarray], wanted: list[np.ndarray], format: Format) -> float:
     """Largest difference in levels of 8 bits."""
     scale = 255 if format.sample_type else 255 / ((1 << format.bits_per_sample) - 1)
-    return max(float(np.nanmax(np.abs(a.astype(float) - b.astype(float)))) * scale if np.isfinite(a.astype(float)).all() else float("nan")
-               for a, b in zip(got, wanted))
+    return max(
+        float(np.nanmax(np.abs(a.astype(float) - b.astype(float)))) * scale
+        if np.isfinite(a.astype(float)).all()
+        else float("nan")
+        for a, b in zip(got, wanted)
+    )
 
 
 def filter(context: Context) -> None:
     """Frames through the engine, device against CPU: formats, tiles, batches, and memory that runs out."""
     size, device = ((16, 8), "cpu") if context.dry else ((96, 80), "cuda")
     for name, format in FORMATS.items() if not context.dry else list(FORMATS.items())[:1]:
+
         def one(name: str = name, format: Format = format) -> None:
             wanted = rendered(format, "cpu", size)[0]
-            context.check(f"filter fp16 {name}", levels(rendered(format, device, size, precision="auto")[0], wanted, format), 3.5)
+            context.check(
+                f"filter fp16 {name}", levels(rendered(format, device, size, precision="auto")[0], wanted, format), 3.5
+            )
 
         context.attempt(name, one)
     tiling = {"tilesize": (16, 16), "overlap": 0} if context.dry else {"tilesize": (64, 48), "overlap": 8}

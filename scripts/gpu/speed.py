@@ -48,12 +48,21 @@ def environment(context: Context) -> None:
     context.emit(**machine())
     for module in ("triton", "vapoursynth"):
         found = importlib.util.find_spec(module)
-        context.emit(module=module, version=getattr(importlib.import_module(module), "__version__", "?") if found else "not there")
+        context.emit(
+            module=module,
+            version=getattr(importlib.import_module(module), "__version__", "?") if found else "not there",
+        )
     device, n, megabytes = context.device, (64, 1) if context.dry else (8192, 4096), 1 << 20
     if device.type == "cuda":
         about = torch.cuda.get_device_properties(device)
-        context.emit(name=about.name, capability=f"{about.major}.{about.minor}", multiprocessors=about.multi_processor_count,
-                     memory=about.total_memory, shared=about.shared_memory_per_block_optin, cuda=torch.version.cuda)
+        context.emit(
+            name=about.name,
+            capability=f"{about.major}.{about.minor}",
+            multiprocessors=about.multi_processor_count,
+            memory=about.total_memory,
+            shared=about.shared_memory_per_block_optin,
+            cuda=torch.version.cuda,
+        )
     side, count = n
     a, b = (torch.randn(side, side, device=device, dtype=context.half) for _ in range(2))
     context.attempt("matmul", lambda: context.measure("ceiling: matrix product", lambda: a @ b, flops=2 * side**3))
@@ -131,7 +140,9 @@ def forms(context: Context, height: int, width: int, compiled: bool) -> dict[str
     if compiled:
         made |= {
             "eager fp16 NHWC, torch.compile": lambda: called(torch.compile(eager(half)), small),
-            "ours plain, torch.compile": lambda: called(torch.compile(GRLInference(context.grl(), half).to(device)), small),
+            "ours plain, torch.compile": lambda: called(
+                torch.compile(GRLInference(context.grl(), half).to(device)), small
+            ),
             "RRDB 6 fp16 NHWC, torch.compile": lambda: called(torch.compile(rrdb()), small),
         }
     return made
@@ -158,10 +169,14 @@ def network(context: Context, compiled: bool = False) -> None:
         if best is None:
             continue
         row: dict[str, object] = {"summary": size, "best_fps": 1 / best, "target_fps": TARGETS.get(size, "none")}
-        row |= {f"times_{name.replace(' ', '_')}": medians[name] / best for name in medians if not name.startswith("ours")}
+        row |= {
+            f"times_{name.replace(' ', '_')}": medians[name] / best for name in medians if not name.startswith("ours")
+        }
         pixels = height * width
-        row |= {"tflops_done": sum(grl_flops(folded=True).values()) * pixels / best / 1e12,
-                "fewest_gigabytes_per_second": fewest_bytes() * pixels / best / 1e9}
+        row |= {
+            "tflops_done": sum(grl_flops(folded=True).values()) * pixels / best / 1e12,
+            "fewest_gigabytes_per_second": fewest_bytes() * pixels / best / 1e9,
+        }
         context.emit(**row)
 
 
@@ -183,7 +198,9 @@ def parts(context: Context) -> None:
     with torch.inference_mode():
         features = plain.plain_body(image)
     flops = grl_flops(folded=True)
-    tail = sum(flops[name] for name in ("conv_before_upsample", "conv_up1", "conv_up2", "conv_hr", "conv_last")) * pixels
+    tail = (
+        sum(flops[name] for name in ("conv_before_upsample", "conv_up1", "conv_up2", "conv_hr", "conv_last")) * pixels
+    )
     body = sum(flops.values()) * pixels - tail
 
     def inference(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -195,9 +212,15 @@ def parts(context: Context) -> None:
 
     for name, form in (("plain", plain), ("kernels", fast)):
         chosen_body, chosen_tail = (form.kernel_body or form.plain_body), (form.kernel_tail or form.plain_tail)
-        context.attempt(f"body {name}", lambda: context.measure(f"body {name}", inference(lambda: chosen_body(image)), flops=body))
-        context.attempt(f"tail {name}", lambda: context.measure(
-            f"tail {name}", inference(lambda: chosen_tail(features, 4 * height, 4 * width)), flops=tail))
+        context.attempt(
+            f"body {name}", lambda: context.measure(f"body {name}", inference(lambda: chosen_body(image)), flops=body)
+        )
+        context.attempt(
+            f"tail {name}",
+            lambda: context.measure(
+                f"tail {name}", inference(lambda: chosen_tail(features, 4 * height, 4 * width)), flops=tail
+            ),
+        )
     if fast.batch_invariant:
         context.attempt("single kernels", lambda: single(context, features, inference))
 
@@ -220,14 +243,29 @@ def single(context: Context, x: Tensor, inference: Callable) -> None:
     for layer in grl.layers[0].blocks[:2]:
         packed = PackedBlock(layer, context.half, context.device)
         name = "shifted block" if packed.shift else "block"
-        context.measure(name, inference(lambda: packed.run(x, out, tilings.block, tilings.window)), flops=attention,
-                        bytes=(4 if packed.shift else 2) * one)
+        context.measure(
+            name,
+            inference(lambda: packed.run(x, out, tilings.block, tilings.window)),
+            flops=attention,
+            bytes=(4 if packed.shift else 2) * one,
+        )
     conv = PackedConv(grl.conv_hr, context.half, context.device, slope=0.2)
-    context.measure("conv 3x3", inference(lambda: conv.run(x, rows, out, rows, h, tilings.conv)), bytes=2 * one,
-                    flops=flops["conv_before_upsample"] * pixels)
-    image, weight = x.permute(0, 3, 1, 2), grl.conv_hr.weight.to(context.device, context.half, memory_format=torch.channels_last)
-    context.measure("conv 3x3 by the library", inference(lambda: torch.conv2d(image, weight, padding=1)), bytes=2 * one,
-                    flops=flops["conv_before_upsample"] * pixels)
+    context.measure(
+        "conv 3x3",
+        inference(lambda: conv.run(x, rows, out, rows, h, tilings.conv)),
+        bytes=2 * one,
+        flops=flops["conv_before_upsample"] * pixels,
+    )
+    image, weight = (
+        x.permute(0, 3, 1, 2),
+        grl.conv_hr.weight.to(context.device, context.half, memory_format=torch.channels_last),
+    )
+    context.measure(
+        "conv 3x3 by the library",
+        inference(lambda: torch.conv2d(image, weight, padding=1)),
+        bytes=2 * one,
+        flops=flops["conv_before_upsample"] * pixels,
+    )
     tail = KernelTail(grl, context.half, context.device)
     for megabytes in (1,) if context.dry else (32, 128, 512, 4096):
         call = inference(lambda: tail(x, 4 * h, 4 * w, tilings, megabytes << 20))
@@ -236,7 +274,9 @@ def single(context: Context, x: Tensor, inference: Callable) -> None:
 
 def chain(context: Context) -> None:
     """Frames through the whole engine, from planes in memory to planes in memory, as the filter is used."""
-    sizes = {"tiny": (8, 16)} if context.dry else {name: SIZES[name] for name in ("720p", "480p")}  # the time may be over
+    sizes = (
+        {"tiny": (8, 16)} if context.dry else {name: SIZES[name] for name in ("720p", "480p")}
+    )  # the time may be over
     for size, shape in sizes.items():
         for name in ("YUV420P8",) if context.dry else ("YUV420P8", "YUV420P10", "RGB24"):
             for flights in (1,) if context.dry else (1, 2, 3, 4):
@@ -289,11 +329,20 @@ def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, fl
     apart = max(levels(result, results[0], format) for result in results)
     context.check(f"chain {size} {name}, {flights} in flight: one frame, eight times", apart, 1)
     latency = sorted(seconds)
-    context.emit(chain=size, format=name, in_flight=flights, fps=len(frames) / (frames[-1] - begin), frames=len(frames),
-                 tile=upscaler.tile, batch=upscaler.engine.batch, latency_median=latency[len(latency) // 2],
-                 latency_p99=latency[min(int(len(latency) * 0.99), len(latency) - 1)],
-                 megabytes_up=sum(p.nbytes for p in planes) / 1e6, megabytes_down=16 * sum(p.nbytes for p in planes) / 1e6,
-                 reserved_bytes=torch.cuda.memory_reserved() if context.device.type == "cuda" else 0)
+    context.emit(
+        chain=size,
+        format=name,
+        in_flight=flights,
+        fps=len(frames) / (frames[-1] - begin),
+        frames=len(frames),
+        tile=upscaler.tile,
+        batch=upscaler.engine.batch,
+        latency_median=latency[len(latency) // 2],
+        latency_p99=latency[min(int(len(latency) * 0.99), len(latency) - 1)],
+        megabytes_up=sum(p.nbytes for p in planes) / 1e6,
+        megabytes_down=16 * sum(p.nbytes for p in planes) / 1e6,
+        reserved_bytes=torch.cuda.memory_reserved() if context.device.type == "cuda" else 0,
+    )
 
 
 def training(context: Context) -> None:

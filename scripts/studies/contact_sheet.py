@@ -50,8 +50,10 @@ def picture(folder: Path, source: str) -> np.ndarray:
 def around(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
     """A part with room about the crop, so that no border is judged."""
     room = 64
-    left, top = (max(0, min(at - room, whole - side - 2 * room)) // 8 * 8
-                 for at, whole in zip((left, top), (image.shape[1], image.shape[0])))
+    left, top = (
+        max(0, min(at - room, whole - side - 2 * room)) // 8 * 8
+        for at, whole in zip((left, top), (image.shape[1], image.shape[0]))
+    )
     return np.ascontiguousarray(image[top : top + side + 2 * room, left : left + side + 2 * room])
 
 
@@ -69,7 +71,9 @@ def make(folder: Path, models: list[str], out: Path) -> None:
         whole = original[inner, inner]
         for name, image in kinds.items():
             images.append(image[inner, inner])
-            texts.append([f"{shows} ({level})" if name == "Lanczos" else "", f"{name} {psnr_y(images[-1], whole):.2f} dB"])
+            texts.append(
+                [f"{shows} ({level})" if name == "Lanczos" else "", f"{name} {psnr_y(images[-1], whole):.2f} dB"]
+            )
         images.append(whole)
         texts.append(["", "original"])
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,12 @@ from vsapisr.picture.colour import KR_KB
 
 KR, KB = KR_KB[6]  # BT.601
 WEIGHTS = np.array([KR, 1 - KR - KB, KB])
-AS_IT_IS, LUMA, CHROMA, HALF = ("the source as it is", "luma of the original, chroma of the source",
-                                "luma of the source, chroma of the original", "the original with chroma at half the size")
+AS_IT_IS, LUMA, CHROMA, HALF = (
+    "the source as it is",
+    "luma of the original, chroma of the source",
+    "luma of the source, chroma of the original",
+    "the original with chroma at half the size",
+)
 
 
 def split(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +53,12 @@ def colours(gt: np.ndarray, source: np.ndarray) -> dict[str, float]:
     """Colour errors at the small size, of (4H, 4W, 3) and (H, W, 3)."""
     truth = reduced(gt)
     (y, chroma), (source_y, source_chroma) = split(truth), split(source)
-    mixed = {AS_IT_IS: source, LUMA: joined(y, source_chroma), CHROMA: joined(source_y, chroma), HALF: joined(y, at_half(chroma))}
+    mixed = {
+        AS_IT_IS: source,
+        LUMA: joined(y, source_chroma),
+        CHROMA: joined(source_y, chroma),
+        HALF: joined(y, at_half(chroma)),
+    }
     return {name: colour_error(image, truth) for name, image in mixed.items()}
 
 
@@ -66,6 +75,7 @@ def measure(paths: list[Path], levels: tuple[str, ...], seed: int) -> Iterator[t
 
 def report(found: dict[str, list[dict[str, float]]]) -> str:
     """Two Markdown tables, means over the pictures."""
+
     def row(title: str, name: str) -> list[str]:
         return [title, *(f"{fmean(values[name] for values in pictures):.2f}" for pictures in found.values())]
 

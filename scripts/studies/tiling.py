@@ -37,7 +37,10 @@ def compare(whole: np.ndarray, tiled: np.ndarray) -> dict[str, float]:
     """Largest difference and PSNR after 8-bit rounding of (H, W, 3) uint8."""
     difference = whole.astype(np.float64) - tiled
     error = np.mean(difference**2)
-    return {"largest": float(np.abs(difference).max()), "psnr": float("inf") if not error else 10 * np.log10(255**2 / error)}
+    return {
+        "largest": float(np.abs(difference).max()),
+        "psnr": float("inf") if not error else 10 * np.log10(255**2 / error),
+    }
 
 
 def stretched(whole: np.ndarray, tiled: np.ndarray) -> Image.Image:
@@ -64,8 +67,12 @@ def measure(folder: Path | None, tile: int, model: str, out: Path) -> list[dict[
             stretched(whole, tiled).save(out / f"{name.split('.')[0]} {overlap}.png".replace(" ", "_"))
             progress.advance()
     return [
-        {"overlap": overlap, "largest": max(r["largest"] for r in found), "psnr": min(r["psnr"] for r in found),
-         "cost": (COST_TILE / (COST_TILE - 2 * overlap)) ** 2}
+        {
+            "overlap": overlap,
+            "largest": max(r["largest"] for r in found),
+            "psnr": min(r["psnr"] for r in found),
+            "cost": (COST_TILE / (COST_TILE - 2 * overlap)) ** 2,
+        }
         for overlap, found in rows.items()
     ]
 
@@ -79,7 +86,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = measure(options.pictures, options.tile, options.model, options.out)
-    print("| overlap | largest difference, of 255 | lowest PSNR, dB | pixels computed for one kept, tiles of 256 |\n| --- | --- | --- | --- |")
+    print(
+        "| overlap | largest difference, of 255 | lowest PSNR, dB | pixels computed for one kept, tiles of 256 |\n| --- | --- | --- | --- |"
+    )
     for row in rows:
         print(f"| {row['overlap']} | {row['largest']:.0f} | {row['psnr']:.1f} | {row['cost']:.2f} |")
     (options.out / "tiling.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")

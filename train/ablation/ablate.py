@@ -34,8 +34,19 @@ from .config import AblateConfig
 __all__ = ["AblateReport", "Plan", "ablate", "plan"]
 
 DONE = "arm.json"
-MACHINE = ("device", "threads", "save_seconds", "save_every", "keep", "tensorboard", "compile", "workers", "cache",
-           "cache_megabytes", "sheet")
+MACHINE = (
+    "device",
+    "threads",
+    "save_seconds",
+    "save_every",
+    "keep",
+    "tensorboard",
+    "compile",
+    "workers",
+    "cache",
+    "cache_megabytes",
+    "sheet",
+)
 """Keys that say how something is computed, not what."""
 
 
@@ -64,8 +75,10 @@ class Plan:
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["mark"] != self.mark:
-            raise ArgumentError(f"{path} was made with other settings; accepted: the settings it was made with, or another "
-                                "folder for out (or delete the arm's folder to train it anew)")
+            raise ArgumentError(
+                f"{path} was made with other settings; accepted: the settings it was made with, or another "
+                "folder for out (or delete the arm's folder to train it anew)"
+            )
         return found
 
     def state(self) -> str:
@@ -102,14 +115,21 @@ def plan(config: AblateConfig) -> list[Plan]:
         stage2 = load(FitConfig, config.stage2, {**data, **arm.loss, "out": str(folder), "init": str(first / LAST)})
         if config.curate:
             chosen_from = load(CurateConfig, config.curate, {**arm.curate, "out": str(pictures / "curated")})
-            made = load(PrepareConfig, config.prepare,
-                        {"source": chosen_from.out, "out": str(pictures), "validation": 0.0})  # measured on is ``apart``
+            made = load(
+                PrepareConfig, config.prepare, {"source": chosen_from.out, "out": str(pictures), "validation": 0.0}
+            )  # measured on is ``apart``
             apart = dict.fromkeys((*made.apart, *measured_on(config, stage1, stage2)))
             curation = (chosen_from, replace(made, apart=tuple(apart)))
-        judged = replace(config.evaluate, models=(str(folder / f"{arm.name}.safetensors"),), out=str(folder / "evaluation"),
-                         baselines=config.evaluate.baselines if arm.whole else ())
+        judged = replace(
+            config.evaluate,
+            models=(str(folder / f"{arm.name}.safetensors"),),
+            out=str(folder / "evaluation"),
+            baselines=config.evaluate.baselines if arm.whole else (),
+        )
         settings = repr([decisive(one) for one in (stage1, stage2, *(curation or ()), judged)])
-        plans.append(Plan(arm, folder, stage1, stage2, curation, judged, key_of(settings.replace(repr(str(out))[1:-1], ""))))
+        plans.append(
+            Plan(arm, folder, stage1, stage2, curation, judged, key_of(settings.replace(repr(str(out))[1:-1], "")))
+        )
     check_stages(plans)
     check_switches(plans)
     return plans
@@ -150,12 +170,16 @@ def check_switches(plans: list[Plan]) -> None:
     """No two arms may be the same training: a base configuration that has a switch turned already makes nonsense of it."""
     seen: dict[str, str] = {}
     for one in plans:
-        settings = [replace(config, out="-", init="-", data=replace(config.data, folder="-"))
-                    for config in (one.stage1, one.stage2)]
+        settings = [
+            replace(config, out="-", init="-", data=replace(config.data, folder="-"))
+            for config in (one.stage1, one.stage2)
+        ]
         key = key_of(settings, one.curation[0].scorer if one.curation else "")
         if key in seen:
-            raise ArgumentError(f"arms: {one.arm.name} and {seen[key]} are the same training; the configurations of stage 1 "
-                                "and stage 2 must be the whole method, with every switch as in the paper")
+            raise ArgumentError(
+                f"arms: {one.arm.name} and {seen[key]} are the same training; the configurations of stage 1 "
+                "and stage 2 must be the whole method, with every switch as in the paper"
+            )
         seen[key] = one.arm.name
 
 
@@ -253,8 +277,10 @@ def ablate(config: AblateConfig) -> AblateReport | str:
         Interrupted: a request to stop; the same command goes on from there.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ArgumentError("ablate runs in one process; for several devices give each process its own arms, after the arm "
-                            f"{WHOLE!r}, whose stage 1 others start from, has its stage 1")
+        raise ArgumentError(
+            "ablate runs in one process; for several devices give each process its own arms, after the arm "
+            f"{WHOLE!r}, whose stage 1 others start from, has its stage 1"
+        )
     plans = plan(config)
     if config.dry_run:
         return listing(plans)

@@ -36,10 +36,23 @@ class AblateConfig:
     """List the arms and what has been done, and do nothing."""
 
     def __post_init__(self) -> None:
-        check(bool(self.tables) and set(self.tables) <= set(TABLES), "tables", self.tables,
-              f"one or more of {', '.join(TABLES)}")
+        check(
+            bool(self.tables) and set(self.tables) <= set(TABLES),
+            "tables",
+            self.tables,
+            f"one or more of {', '.join(TABLES)}",
+        )
         known = dict.fromkeys(arm.name for arm in ARMS if arm.table in self.tables)
         check(set(self.arms) <= known.keys(), "arms", self.arms, f"those of the tables: {', '.join(known)}")
-        check("dataset" not in self.tables or bool(self.curate), "tables", self.tables,
-              "\"dataset\" only with curate, whose videos the pictures of its arms are chosen from")
-        check(bool(self.curate) == bool(self.prepare), "prepare", self.prepare, "a configuration when curate is one, else none")
+        check(
+            "dataset" not in self.tables or bool(self.curate),
+            "tables",
+            self.tables,
+            '"dataset" only with curate, whose videos the pictures of its arms are chosen from',
+        )
+        check(
+            bool(self.curate) == bool(self.prepare),
+            "prepare",
+            self.prepare,
+            "a configuration when curate is one, else none",
+        )

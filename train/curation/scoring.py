@@ -117,7 +117,9 @@ class IQA:
 
         self.measure = Measure(metric, pick_device(device))
         if self.measure.full_reference:
-            raise ArgumentError(f"scorer: 'iqa:{metric}' compares with an original; accepted: a no-reference metric of pyiqa")
+            raise ArgumentError(
+                f"scorer: 'iqa:{metric}' compares with an original; accepted: a no-reference metric of pyiqa"
+            )
         self.sign = -1.0 if self.measure.lower_is_better else 1.0
         self.name = f"iqa-{metric}"
 

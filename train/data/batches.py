@@ -71,10 +71,24 @@ class Batches:
         """Of all that decides which sample comes at which position; the number of workers and the cache do not."""
         config = self.config
         names = [path.name for path in self.files]
-        return key_of(names, config.patch, config.per_image, config.pool, config.seed, config.augment, config.enhance,
-                      bool(config.pseudo_gt), config.base, config.gamma, config.max_pixels, config.variants,
-                      config.degradation, self.rank, self.world,
-                      *([config.recolour] if config.recolour else []))  # so that runs of before it existed can go on
+        return key_of(
+            names,
+            config.patch,
+            config.per_image,
+            config.pool,
+            config.seed,
+            config.augment,
+            config.enhance,
+            bool(config.pseudo_gt),
+            config.base,
+            config.gamma,
+            config.max_pixels,
+            config.variants,
+            config.degradation,
+            self.rank,
+            self.world,
+            *([config.recolour] if config.recolour else []),
+        )  # so that runs of before it existed can go on
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self.position, "fingerprint": self._fingerprint()}
@@ -84,7 +98,9 @@ class Batches:
         settings.
         """
         if state["fingerprint"] != self._fingerprint():
-            raise ArgumentError("the position was saved with other files or settings of the dataset; it cannot be continued")
+            raise ArgumentError(
+                "the position was saved with other files or settings of the dataset; it cannot be continued"
+            )
         self.position = int(state["position"])
 
     def _order(self, block: int) -> np.ndarray:
@@ -100,9 +116,17 @@ class Batches:
         if self.config.workers == 0:
             return iter(stream)
         # generator: else each start, a resume too, would draw from the one that stochastic depth uses
-        return iter(DataLoader(stream, batch_size=None, num_workers=self.config.workers, prefetch_factor=4,
-                               worker_init_fn=_prepare_worker, generator=torch.Generator(),
-                               multiprocessing_context=_server()))
+        return iter(
+            DataLoader(
+                stream,
+                batch_size=None,
+                num_workers=self.config.workers,
+                prefetch_factor=4,
+                worker_init_fn=_prepare_worker,
+                generator=torch.Generator(),
+                multiprocessing_context=_server(),
+            )
+        )
 
     def _next(self, loader: Iterator[Crops]) -> Crops:
         crops = next(loader)

@@ -93,8 +93,10 @@ class DatasetConfig:
             raise ArgumentError(f"gamma: {self.gamma!r} is not accepted; accepted: two numbers between 0 and 1")
         if self.max_pixels < (4 * self.patch) ** 2:
             least = (4 * self.patch) ** 2
-            raise ArgumentError(f"max_pixels: {self.max_pixels!r} is not accepted; accepted: {least} or more "
-                                f"for a patch of {self.patch}")
+            raise ArgumentError(
+                f"max_pixels: {self.max_pixels!r} is not accepted; accepted: {least} or more "
+                f"for a patch of {self.patch}"
+            )
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,12 @@ def part(image: np.ndarray, most: int, smallest: int, rng: np.random.Generator) 
         return image[:height, :width], (0, 0, height, width)
     share = (most / (height * width)) ** 0.5
     short = max(int(min(height, width) * share), smallest)
-    sides = [max(min(side, short if side == min(height, width) else most // short) // 8 * 8, 8) for side in (height, width)]
-    top, left = (int(rng.integers(0, (whole - side) // 8, endpoint=True)) * 8 for whole, side in zip((height, width), sides))
+    sides = [
+        max(min(side, short if side == min(height, width) else most // short) // 8 * 8, 8) for side in (height, width)
+    ]
+    top, left = (
+        int(rng.integers(0, (whole - side) // 8, endpoint=True)) * 8 for whole, side in zip((height, width), sides)
+    )
     return image[top : top + sides[0], left : left + sides[1]], (top, left, *sides)
 
 
@@ -200,7 +206,9 @@ class ImageStream(IterableDataset):
             raise ImageError(f"{path}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {side}x{side}")
         gt, box = part(image, config.max_pixels, -(-side // 8) * 8, generator("part", config.seed, epoch, index))
         if min(gt.shape[:2]) < side:
-            raise ImageError(f"{path}: {image.shape[1]}x{image.shape[0]} leaves no crop of {side}x{side} in multiples of 8")
+            raise ImageError(
+                f"{path}: {image.shape[1]}x{image.shape[0]} leaves no crop of {side}x{side} in multiples of 8"
+            )
         status = path.stat()
         source = (str(path), status.st_size, status.st_mtime_ns, box)
         variant = epoch % config.variants if config.variants else epoch
@@ -217,7 +225,9 @@ class ImageStream(IterableDataset):
         if config.pseudo_gt:
             return lr, gt, self._colours(self._ready(path, image.shape, box), numbers)
         gamma = float(generator("gamma", config.seed, index).uniform(*config.gamma))
-        pseudo = self._cached(lambda: lines.enhance(gt, gamma, config.base).pseudo_gt, "pseudo", source, gamma, config.base)
+        pseudo = self._cached(
+            lambda: lines.enhance(gt, gamma, config.base).pseudo_gt, "pseudo", source, gamma, config.base
+        )
         return lr, gt, pseudo
 
     def _cut(self, images: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -241,10 +251,14 @@ class ImageStream(IterableDataset):
                 refused.append((str(self.files[index]), str(error)))
                 index = int(others.integers(len(self.files)))
         else:
-            raise ImageError(f"{self.config.folder}: 100 files in a row are unusable, the last because of {refused[-1][1]}")
+            raise ImageError(
+                f"{self.config.folder}: 100 files in a row are unusable, the last because of {refused[-1][1]}"
+            )
         rng = generator("crops", self.config.seed, epoch, place, index)
         cuts = [self._cut(images, rng) for _ in range(self.config.per_image)]
-        stacked = (torch.from_numpy(np.ascontiguousarray(np.stack(list(kind)).transpose(0, 3, 1, 2))) for kind in zip(*cuts))
+        stacked = (
+            torch.from_numpy(np.ascontiguousarray(np.stack(list(kind)).transpose(0, 3, 1, 2))) for kind in zip(*cuts)
+        )
         return Crops(*stacked, refused=tuple(refused))
 
     def __iter__(self) -> Iterator[Crops]:

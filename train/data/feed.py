@@ -37,8 +37,12 @@ class Feed:
         self.device, self.shards = processes.device, config.shards or processes.world
         batch, world = config.data.batch, processes.world
         check(self.shards % world == 0, "shards", self.shards, f"a multiple of the {world} processes")
-        check(batch % (self.shards * config.accumulate) == 0, "data.batch", batch,
-              f"a multiple of shards times accumulate, {self.shards * config.accumulate}")
+        check(
+            batch % (self.shards * config.accumulate) == 0,
+            "data.batch",
+            batch,
+            f"a multiple of shards times accumulate, {self.shards * config.accumulate}",
+        )
         served = self.shards // world
         workers = -(-config.data.workers // served)
         share = replace(config.data, batch=batch // self.shards, workers=workers)

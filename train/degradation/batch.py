@@ -104,8 +104,10 @@ def _together(images: list[Tensor], steps: list[Step], pool: ThreadPoolExecutor)
 def apply_batch(images: Tensor, draws: list[Draw], threads: int = 4) -> Tensor:
     """(B, 3, H, W) uint8 RGB on any device and a draw each -> (B, 3, H/4, W/4) uint8 there."""
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or len(draws) != len(images):
-        raise ArgumentError(f"images: {tuple(images.shape)} {images.dtype} with {len(draws)} draws is not accepted; accepted: "
-                            "(B, 3, H, W) uint8 with B draws")
+        raise ArgumentError(
+            f"images: {tuple(images.shape)} {images.dtype} with {len(draws)} draws is not accepted; accepted: "
+            "(B, 3, H, W) uint8 with B draws"
+        )
     if any((d.height, d.width) != tuple(images.shape[2:]) for d in draws):
         raise ArgumentError(f"draws: made for other sizes than {tuple(images.shape[2:])}")
     now, place = list(images.float() / 255), [0] * len(draws)

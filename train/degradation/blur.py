@@ -45,7 +45,9 @@ def factors(kernel: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     apart, into vectors that are even or odd to the last bit: OpenCV filters with those in half the multiplications.
     """
     pairs = []
-    twice = [np.append(np.full(size // 2, math.sqrt(2)), 1) for size in kernel.shape]  # a half stands for two, but its middle
+    twice = [
+        np.append(np.full(size // 2, math.sqrt(2)), 1) for size in kernel.shape
+    ]  # a half stands for two, but its middle
     for sign in (1, -1):
         part = (kernel + sign * kernel[::-1])[: len(twice[0]), : len(twice[1])] / 2
         u, s, v = np.linalg.svd(part * np.outer(*twice))
@@ -108,7 +110,9 @@ def _direct(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     wide, result = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_REFLECT_101), None
     for rows, columns in bands(kernel):
         seen = wide[rows.start : rows.stop - 1 + height, columns.start : columns.stop - 1 + width]
-        part = cv2.filter2D(seen, -1, kernel[rows, columns], anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)[:height, :width]
+        part = cv2.filter2D(seen, -1, kernel[rows, columns], anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)[
+            :height, :width
+        ]
         result = part if result is None else cv2.add(result, part, dst=result)
     return result
 
@@ -154,7 +158,11 @@ def blur(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     library = steps()
     if library is not None:
         return _compiled(library, image, sparse, pairs)
-    costs = {"passes": len(pairs) * (0.09 * sum(box.shape) + 1.3), "taps": 0.1 * np.count_nonzero(sparse) + 2, "transform": 33.0}
+    costs = {
+        "passes": len(pairs) * (0.09 * sum(box.shape) + 1.3),
+        "taps": 0.1 * np.count_nonzero(sparse) + 2,
+        "transform": 33.0,
+    }
     if sparse.size >= DIRECT:
         costs["taps"] += 1.5 + 2 * len(bands(sparse))
     way = min(costs, key=costs.get)

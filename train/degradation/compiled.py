@@ -94,8 +94,11 @@ class Compiled:
         (H, W, 3 or 1) uint8 + 8 random bits; they begin at ``start``. Grey noise is the same in all three channels.
         """
         result = np.empty(image.shape, np.float32)
-        if strip % 8 or order.size * strip < len(image) or order.max() >= tables.size // 65536 or (
-            levels is not None and levels.shape != (*image.shape[:2], 1 if grey else 3)
+        if (
+            strip % 8
+            or order.size * strip < len(image)
+            or order.max() >= tables.size // 65536
+            or (levels is not None and levels.shape != (*image.shape[:2], 1 if grey else 3))
         ):
             raise ValueError("noise: fewer strips, tables or levels than the picture needs")
         places = _address(tables, np.float32), _address(order, np.int32)
@@ -103,7 +106,9 @@ class Compiled:
         _checked(self._table.noise(self._picture(image, result), noise))
         return result
 
-    def reduce(self, image: np.ndarray, down: tuple[np.ndarray, np.ndarray], across: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    def reduce(
+        self, image: np.ndarray, down: tuple[np.ndarray, np.ndarray], across: tuple[np.ndarray, np.ndarray]
+    ) -> np.ndarray:
         """Each output the sum of inputs from ``first`` (N,) int32 on, times ``weights`` (N, taps) float32: the axes as
         (first, weights), down and across.
         """
@@ -111,7 +116,9 @@ class Compiled:
             if first.min() < 0 or first.max() + weights.shape[1] > size or len(first) != len(weights):
                 raise ValueError("reduce: inputs that the picture does not have")
         result = np.empty((len(down[0]), len(across[0]), 3), np.float32)
-        y, x = (_Axis(*part[1].shape, _address(part[0], np.int32), _address(part[1], np.float32)) for part in (down, across))
+        y, x = (
+            _Axis(*part[1].shape, _address(part[0], np.int32), _address(part[1], np.float32)) for part in (down, across)
+        )
         _checked(self._table.reduce(self._picture(image, result), y, x))
         return result
 

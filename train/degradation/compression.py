@@ -19,7 +19,20 @@ from PIL import Image
 
 from vsapisr.errors import VsapisrError
 
-__all__ = ["CODECS", "PRESETS", "CodecError", "avif", "compress", "decode", "encode", "h264", "h265", "mpeg2", "mpeg4", "still"]
+__all__ = [
+    "CODECS",
+    "PRESETS",
+    "CodecError",
+    "avif",
+    "compress",
+    "decode",
+    "encode",
+    "h264",
+    "h265",
+    "mpeg2",
+    "mpeg4",
+    "still",
+]
 
 CODECS = ("jpeg", "webp", "avif", "mpeg2", "mpeg4", "h264", "h265")
 SHORTEST = 32
@@ -29,7 +42,9 @@ PRESETS = ("superfast", "faster", "fast", "medium", "slow")
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 """Without these flags swscale darkens what it converts from YUV to RGB by more than one level of 255."""
 
-av.logging.set_level(None)  # encoders are chatty and every image makes a new one; a Python callback can deadlock with the GIL
+av.logging.set_level(
+    None
+)  # encoders are chatty and every image makes a new one; a Python callback can deadlock with the GIL
 os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 goes past PyAV's log, straight to the terminal; 1: errors alone
 
 
@@ -64,8 +79,10 @@ def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_ran
     coder.time_base, coder.framerate, coder.thread_count = Fraction(1, 24), Fraction(24), 1
     coder.options = options
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
-        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, interpolation=EXACT,
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
+        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+        interpolation=EXACT,
     )
     frame.pts = 0
     return [*coder.encode(frame), *coder.encode(None)]
@@ -77,11 +94,15 @@ def decode(packets: list[av.Packet], decoder: str) -> av.VideoFrame:
     reader.thread_count = 1
     frames = [frame for packet in packets for frame in reader.decode(packet)] + reader.decode(None)
     if len(frames) != 1 or frames[0].pict_type != PictureType.I:
-        raise CodecError(f"{decoder}: expected one intra picture, got {[PictureType(f.pict_type).name for f in frames]}")
+        raise CodecError(
+            f"{decoder}: expected one intra picture, got {[PictureType(f.pict_type).name for f in frames]}"
+        )
     return frames[0]
 
 
-def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str], *, full_range: bool = False) -> np.ndarray:
+def video(
+    image: np.ndarray, encoder: str, decoder: str, options: dict[str, str], *, full_range: bool = False
+) -> np.ndarray:
     """(H, W, 3) uint8 RGB, even sides -> the same through ``encode`` and ``decode``; short sides are extended on the
     way.
     """
@@ -91,8 +112,11 @@ def video(image: np.ndarray, encoder: str, decoder: str, options: dict[str, str]
         image = np.pad(image, more, mode="edge")
     frame = decode(encode(image, encoder, options, full_range=full_range), decoder)
     return frame.reformat(
-        format="rgb24", src_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG, dst_color_range=ColorRange.JPEG, interpolation=EXACT,
+        format="rgb24",
+        src_colorspace=Colorspace.ITU601 if full_range else Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=EXACT,
     ).to_ndarray()[:height, :width]
 
 

@@ -11,7 +11,15 @@ from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
 from .resize import METHODS, RESIZERS
 
-__all__ = ["BlurConfig", "CodecConfig", "DegradationConfig", "NoiseConfig", "ResizeConfig", "Stage1Config", "Stage2Config"]
+__all__ = [
+    "BlurConfig",
+    "CodecConfig",
+    "DegradationConfig",
+    "NoiseConfig",
+    "ResizeConfig",
+    "Stage1Config",
+    "Stage2Config",
+]
 
 KINDS = ("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso")
 SLOTS = ("before_blur", "after_blur", "after_noise")
@@ -21,8 +29,12 @@ Whole = tuple[int, int]
 
 def _check_range(config: Any, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
-    check(len(value) == 2 and low <= value[0] <= value[1] <= high, name, value,
-           f"two numbers, the smaller first, from {low:g} to {high:g}")
+    check(
+        len(value) == 2 and low <= value[0] <= value[1] <= high,
+        name,
+        value,
+        f"two numbers, the smaller first, from {low:g} to {high:g}",
+    )
 
 
 def _check_known(config: Any, name: str, known: tuple[str, ...]) -> None:
@@ -34,8 +46,12 @@ def _check_choice(config: Any, names: str, weights: str, known: tuple[str, ...])
     """Names out of ``known`` and as many weights, which need not add up to one."""
     _check_known(config, names, known)
     values, shares = getattr(config, names), getattr(config, weights)
-    check(len(shares) == len(values) and min(shares) >= 0 < sum(shares), weights, shares,
-           f"{len(values)} numbers, none negative, not all zero")
+    check(
+        len(shares) == len(values) and min(shares) >= 0 < sum(shares),
+        weights,
+        shares,
+        f"{len(values)} numbers, none negative, not all zero",
+    )
 
 
 def _check_share(config: Any, *names: str) -> None:
@@ -62,8 +78,12 @@ class BlurConfig:
 
     def __post_init__(self) -> None:
         _check_share(self, "probability", "sinc_probability")
-        check(self.sizes[0] % 2 == 1 == self.sizes[1] % 2 and 3 <= self.sizes[0] <= self.sizes[1] <= 51, "sizes",
-               self.sizes, "two odd numbers from 3 to 51, the smaller first")
+        check(
+            self.sizes[0] % 2 == 1 == self.sizes[1] % 2 and 3 <= self.sizes[0] <= self.sizes[1] <= 51,
+            "sizes",
+            self.sizes,
+            "two odd numbers from 3 to 51, the smaller first",
+        )
         _check_choice(self, "kinds", "weights", KINDS)
         _check_range(self, "sigma", 0.05, 20)
         _check_range(self, "generalized_beta", 0.1, 10)
@@ -97,9 +117,15 @@ class ResizeConfig:
     def __post_init__(self) -> None:
         check(set(self.slots) <= set(SLOTS), "slots", self.slots, f"any of {', '.join(SLOTS)}; none for no resize")
         check(self.placement in ("one", "all"), "placement", self.placement, "'one' or 'all'")
-        check(len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights), "weights", self.weights,
-               "3 numbers (up, down, keep), none negative, not all zero")
-        check(0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4")
+        check(
+            len(self.weights) == 3 and min(self.weights) >= 0 < sum(self.weights),
+            "weights",
+            self.weights,
+            "3 numbers (up, down, keep), none negative, not all zero",
+        )
+        check(
+            0 < self.scale[0] <= 1 <= self.scale[1] <= 4, "scale", self.scale, "two numbers about 1, from above 0 to 4"
+        )
         _check_known(self, "interpolations", METHODS)
 
 
@@ -169,12 +195,23 @@ class CodecConfig:
         _check_share(self, "probability")
         _check_choice(self, "names", "weights", CODECS)
         _check_choice(self, "presets", "preset_weights", SPEED_PRESETS)
-        for name, low, high in (("jpeg_quality", 1, 100), ("webp_quality", 0, 100), ("webp_method", 0, 6),
-                                ("avif_quality", 0, 100), ("avif_speed", 0, 10), ("qscale", 2, 31),
-                                ("h264_crf", 0, 51), ("h265_crf", 0, 51)):
+        for name, low, high in (
+            ("jpeg_quality", 1, 100),
+            ("webp_quality", 0, 100),
+            ("webp_method", 0, 6),
+            ("avif_quality", 0, 100),
+            ("avif_speed", 0, 10),
+            ("qscale", 2, 31),
+            ("h264_crf", 0, 51),
+            ("h265_crf", 0, 51),
+        ):
             _check_range(self, name, low, high)
-        check(0 <= self.avif_speed[0] + self.avif_preset_offset and self.avif_speed[1] + self.avif_preset_offset <= 13,
-               "avif_preset_offset", self.avif_preset_offset, "speed + offset from 0 to 13")
+        check(
+            self.avif_speed[0] + self.avif_preset_offset >= 0 and self.avif_speed[1] + self.avif_preset_offset <= 13,
+            "avif_preset_offset",
+            self.avif_preset_offset,
+            "speed + offset from 0 to 13",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +234,12 @@ class Stage1Config:
 
     def __post_init__(self) -> None:
         videos = set(self.codec.names) - {"jpeg", "webp"}
-        check(not videos, "codec.names", self.codec.names, "jpeg and webp: the size here may be odd, which yuv420p video is not")
+        check(
+            not videos,
+            "codec.names",
+            self.codec.names,
+            "jpeg and webp: the size here may be odd, which yuv420p video is not",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,8 +305,12 @@ class DegradationConfig:
         check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
         _check_known(self, "final_interpolations", METHODS)
         _check_share(self, "final_sinc_probability", "codec_first_probability")
-        check(self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
-               "codec_first_probability", self.codec_first_probability, "0 unless stage2.codec.names are jpeg and webp")
+        check(
+            self.codec_first_probability == 0 or set(self.stage2.codec.names) <= {"jpeg", "webp"},
+            "codec_first_probability",
+            self.codec_first_probability,
+            "0 unless stage2.codec.names are jpeg and webp",
+        )
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> dict[str, Any]:

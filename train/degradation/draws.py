@@ -85,7 +85,9 @@ class Codec:
     effort: int | str = 0
 
     def __str__(self) -> str:
-        return f"{self.name} {self.quality}" + (f" {self.effort}" if self.name in ("webp", "avif", "h264", "h265") else "")
+        return f"{self.name} {self.quality}" + (
+            f" {self.effort}" if self.name in ("webp", "avif", "h264", "h265") else ""
+        )
 
 
 Step = Union[Blur, Noise, Resize, Codec]
@@ -216,8 +218,11 @@ def _slots(rng: np.random.Generator, config: ResizeConfig) -> tuple[str, ...]:
 def _stage(plan: Plan, rng: np.random.Generator, stage, target: tuple[int, int] | None) -> None:
     """Blur and noise of ``stage`` with its resize in one of the slots."""
     slots = _slots(rng, stage.resize)
-    for slot, parts in (("before_blur", []), ("after_blur", draw_blur(rng, stage.blur)),
-                        ("after_noise", draw_noise(rng, stage.noise))):
+    for slot, parts in (
+        ("before_blur", []),
+        ("after_blur", draw_blur(rng, stage.blur)),
+        ("after_noise", draw_noise(rng, stage.noise)),
+    ):
         plan.add(parts)
         if slot in slots:
             plan.random_resize(rng, stage.resize, target)
@@ -252,15 +257,20 @@ def _shuffled(plan: Plan, rng: np.random.Generator, config: DegradationConfig, t
         elif job == "quarter":
             plan.resize(*target, pick(rng, config.final_interpolations))
         else:
-            plan.add({"blur1": lambda: draw_blur(rng, one.blur), "blur2": lambda: draw_blur(rng, two.blur),
-                      "noise1": lambda: draw_noise(rng, one.noise), "noise2": lambda: draw_noise(rng, two.noise),
-                      "codec": lambda: draw_codec(rng, one.codec)}[job]())
+            plan.add(
+                {
+                    "blur1": lambda: draw_blur(rng, one.blur),
+                    "blur2": lambda: draw_blur(rng, two.blur),
+                    "noise1": lambda: draw_noise(rng, one.noise),
+                    "noise2": lambda: draw_noise(rng, two.noise),
+                    "codec": lambda: draw_codec(rng, one.codec),
+                }[job]()
+            )
     plan.add(draw_codec(rng, two.codec))
 
 
 def draw(rng: np.random.Generator, config: DegradationConfig, height: int, width: int) -> Draw:
-    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both.
-    """
+    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both."""
     plan, target = Plan(height, width), (height // 4, width // 4)
     if config.easy.probability and rng.random() < config.easy.probability:
         plan.resize(*target, pick(rng, config.easy.interpolations))

@@ -92,7 +92,9 @@ def gaussian(image: np.ndarray, rng: np.random.Generator, sigma: float, grey: bo
     """
     start, strips, library = rng.bit_generator.random_raw(), _strips(len(image)), steps()
     if library is not None:
-        return library.noise(image, None, start, normal_table(), np.zeros(len(strips), np.int32), STRIP, sigma / 255, grey)
+        return library.noise(
+            image, None, start, normal_table(), np.zeros(len(strips), np.int32), STRIP, sigma / 255, grey
+        )
     image = to_float(image) if image.dtype == np.uint8 else image
     result = np.empty_like(image)
     for number, rows in enumerate(strips):
@@ -115,7 +117,9 @@ def poisson_peak(levels: np.ndarray) -> int:
     counts = np.zeros(256)
     for rows in _strips(len(levels)):
         part = levels[rows]
-        counts += cv2.calcHist([part.reshape(len(part), -1)], [0], None, [256], [0, 256]).ravel()  # of all channels together
+        counts += cv2.calcHist(
+            [part.reshape(len(part), -1)], [0], None, [256], [0, 256]
+        ).ravel()  # of all channels together
         used = int(np.count_nonzero(counts))
         if used > 128:  # most pictures show it in the first rows
             break
@@ -130,12 +134,16 @@ def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: boo
     tables, order = poisson_tables(poisson_peak(levels)), rng.permutation(TABLES)
     start, strips = rng.bit_generator.random_raw(), _strips(len(image))
     if library is not None:
-        return library.noise(image, levels, start, tables, np.resize(order, len(strips)).astype(np.int32), STRIP, scale, grey)
+        return library.noise(
+            image, levels, start, tables, np.resize(order, len(strips)).astype(np.int32), STRIP, scale, grey
+        )
     image = to_float(image) if image.dtype == np.uint8 else image
     result = np.empty_like(image)
     for number, rows in enumerate(strips):
         part = levels[rows]
-        pairs = cv2.merge([_random(start, number, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)])
+        pairs = cv2.merge(
+            [_random(start, number, part.shape, np.uint8).reshape(len(part), -1), part.reshape(len(part), -1)]
+        )
         index = pairs.view("<u2").reshape(part.shape)  # 256 * level + the random byte
         _add(image[rows], _look_up(tables[order[number % TABLES]], index), scale, result[rows])
     return result

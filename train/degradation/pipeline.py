@@ -37,7 +37,9 @@ def check_image(image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ArgumentError(f"image: {image.shape} {image.dtype} is not accepted; accepted: (H, W, 3) uint8")
     if image.shape[0] % 8 or image.shape[1] % 8 or not image.size:
-        raise ArgumentError(f"image: {image.shape[1]}x{image.shape[0]} is not accepted; accepted: sides that are multiples of 8")
+        raise ArgumentError(
+            f"image: {image.shape[1]}x{image.shape[0]} is not accepted; accepted: sides that are multiples of 8"
+        )
 
 
 def apply(image: np.ndarray, record: Draw, seconds: dict[str, float] | None = None) -> np.ndarray:
@@ -47,7 +49,9 @@ def apply(image: np.ndarray, record: Draw, seconds: dict[str, float] | None = No
     """
     check_image(image)
     if image.shape[:2] != (record.height, record.width):
-        raise ArgumentError(f"image: {image.shape[:2]} is not accepted; accepted: {(record.height, record.width)} as drawn for")
+        raise ArgumentError(
+            f"image: {image.shape[:2]} is not accepted; accepted: {(record.height, record.width)} as drawn for"
+        )
     x = image
     for step in record.steps:
         start = time.perf_counter()

@@ -24,8 +24,7 @@ NAMES = ("paper", "realesrgan", "bsrgan")
 
 
 def _realesrgan() -> DegradationConfig:
-    """High-order degradation: fixed places for the resizes, JPEG alone, a sinc filter at the end (Real-ESRGAN, 2021).
-    """
+    """High-order degradation: fixed places for the resizes, JPEG alone, a sinc filter at the end (Real-ESRGAN, 2021)."""
     jpeg = {"names": ("jpeg",), "weights": (1.0,), "jpeg_quality": (30, 95)}
     return DegradationConfig(
         preset="realesrgan",
@@ -44,8 +43,14 @@ def _bsrgan() -> DegradationConfig:
 
     Its simulated camera pipeline (a quarter of its draws, for photographs) is left out.
     """
-    blur = {"probability": 1.0, "sizes": (7, 25), "kinds": ("iso", "aniso"), "weights": (0.5, 0.5), "sigma": (0.1, 2.8),
-            "sinc_probability": 0.0}
+    blur = {
+        "probability": 1.0,
+        "sizes": (7, 25),
+        "kinds": ("iso", "aniso"),
+        "weights": (0.5, 0.5),
+        "sigma": (0.1, 2.8),
+        "sinc_probability": 0.0,
+    }
     jpeg = {"names": ("jpeg",), "weights": (1.0,), "jpeg_quality": (30, 95)}
     return DegradationConfig(
         preset="bsrgan",

@@ -41,7 +41,13 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
     here.
     """
     before, after = image.shape[:2], (height, width)
-    if interpolation == "area" and image.shape[2:] == (3,) and before != after and height <= before[0] and width <= before[1]:
+    if (
+        interpolation == "area"
+        and image.shape[2:] == (3,)
+        and before != after
+        and height <= before[0]
+        and width <= before[1]
+    ):
         library = steps()
         if library is not None and image.dtype in (np.uint8, np.float32):
             return library.reduce(image, area_axis(before[0], height), area_axis(before[1], width))
@@ -49,7 +55,10 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
     if before == after:
         return image
     if interpolation == "antialiased":
-        planes = [_antialiased(np.ascontiguousarray(plane), height, width) for plane in np.atleast_3d(image).transpose(2, 0, 1)]
+        planes = [
+            _antialiased(np.ascontiguousarray(plane), height, width)
+            for plane in np.atleast_3d(image).transpose(2, 0, 1)
+        ]
         return cv2.merge(planes) if image.ndim == 3 else planes[0]
     return cv2.resize(image, (width, height), interpolation=RESIZERS[interpolation])
 

@@ -98,9 +98,10 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
     out, report = Path(config.out), DegradeReport()
     todo = list(_targets(config))
     out.mkdir(parents=True, exist_ok=True)
-    with Progress("degrade", len(todo), "pictures") as progress, ProcessPoolExecutor(
-        config.workers, mp_context=get_context("spawn"), initializer=become_worker
-    ) as pool:
+    with (
+        Progress("degrade", len(todo), "pictures") as progress,
+        ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=become_worker) as pool,
+    ):
         futures = {}
         for source, target, numbers in todo:
             if _is_whole(target):

@@ -41,8 +41,13 @@ def ciede2000(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     wide = np.abs(h1 - h2) > 180
     hue = np.where(coloured, (total + np.where(wide, np.where(total < 360, 360, -360), 0)) / 2, total)
     light, chroma = (l1 + l2) / 2, (c1 + c2) / 2
-    cosines = (1 - 0.17 * np.cos(np.radians(hue - 30)) + 0.24 * np.cos(np.radians(2 * hue))
-               + 0.32 * np.cos(np.radians(3 * hue + 6)) - 0.20 * np.cos(np.radians(4 * hue - 63)))
+    cosines = (
+        1
+        - 0.17 * np.cos(np.radians(hue - 30))
+        + 0.24 * np.cos(np.radians(2 * hue))
+        + 0.32 * np.cos(np.radians(3 * hue + 6))
+        - 0.20 * np.cos(np.radians(4 * hue - 63))
+    )
     sl = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
     sc, sh = 1 + 0.045 * chroma, 1 + 0.015 * chroma * cosines
     chroma7 = chroma**7
@@ -75,8 +80,15 @@ class Spots:
     """(H, W) bool."""
 
 
-def spots(result: np.ndarray, source: np.ndarray, original: np.ndarray | None = None, *, margin: float = 12.0,
-          radius: int = 3, least: int = 12) -> Spots:
+def spots(
+    result: np.ndarray,
+    source: np.ndarray,
+    original: np.ndarray | None = None,
+    *,
+    margin: float = 12.0,
+    radius: int = 3,
+    least: int = 12,
+) -> Spots:
     """Clusters of pixels whose chroma has left that of the neighbourhood they were made from.
 
     A pixel's (a*, b*) must lie in the box that the colours of the (2 ``radius`` + 1)^2 source pixels around it span; where
@@ -98,7 +110,9 @@ def spots(result: np.ndarray, source: np.ndarray, original: np.ndarray | None = 
     low, high = span(source, original)
     low, high = cv2.erode(low, kernel), cv2.dilate(high, kernel)
     room = margin + (high - low) / 2
-    low, high = (cv2.resize(edge, (width, height), interpolation=cv2.INTER_NEAREST) for edge in (low - room, high + room))
+    low, high = (
+        cv2.resize(edge, (width, height), interpolation=cv2.INTER_NEAREST) for edge in (low - room, high + room)
+    )
     out = ((after < low) | (after > high)).any(axis=2)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(out.astype(np.uint8), connectivity=8)
     large = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= least) + 1

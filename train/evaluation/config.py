@@ -55,7 +55,9 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check(bool(self.source or self.gt), "source", self.source, "a folder or a video, unless gt is one")
-        check(not (self.source and self.levels), "levels", self.levels, "none with source: its pictures are small already")
+        check(
+            not (self.source and self.levels), "levels", self.levels, "none with source: its pictures are small already"
+        )
         if self.levels:
             check_levels(self.levels)
         check(set(self.baselines) <= set(BASELINES), "baselines", self.baselines, " and ".join(BASELINES))

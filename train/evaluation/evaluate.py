@@ -36,8 +36,10 @@ __all__ = ["EvaluateConfig", "Report", "evaluate"]
 
 Enlarge = Callable[[np.ndarray], np.ndarray]
 CROP = 288  # pixels of the result that the contact sheet shows
-LICENCE = ("LPIPS, NIQE, MANIQA, CLIPIQA and the like by pyiqa, whose licence (PolyForm Noncommercial 1.0.0, by its package "
-           "metadata) and weights (CC BY-NC-SA 4.0) allow no commercial use.")
+LICENCE = (
+    "LPIPS, NIQE, MANIQA, CLIPIQA and the like by pyiqa, whose licence (PolyForm Noncommercial 1.0.0, by its package "
+    "metadata) and weights (CC BY-NC-SA 4.0) allow no commercial use."
+)
 
 
 @dataclass
@@ -71,6 +73,7 @@ class Report:
 
     def as_json(self) -> str:
         """Configuration, versions, means and every picture; values that are no finite number are null."""
+
         def plain(value: object) -> object:
             if isinstance(value, dict):
                 return {key: plain(inner) for key, inner in value.items()}
@@ -78,8 +81,17 @@ class Report:
 
         versions = {"vsapisr": __version__, "torch": torch.__version__, "python": platform.python_version()}
         pictures = [plain(asdict(row)) for row in self.rows]
-        return json.dumps({"config": asdict(self.config), "versions": versions, "means": plain(self.tables()),
-                           "refused": self.refused, "failures": self.failures, "pictures": pictures}, indent=1)
+        return json.dumps(
+            {
+                "config": asdict(self.config),
+                "versions": versions,
+                "means": plain(self.tables()),
+                "refused": self.refused,
+                "failures": self.failures,
+                "pictures": pictures,
+            },
+            indent=1,
+        )
 
 
 def methods(config: EvaluateConfig) -> tuple[dict[str, Enlarge], list[torch.nn.Module]]:
@@ -126,8 +138,10 @@ class Sheet:
         x, y = (value // SCALE * SCALE for value in busiest(guide, sides[1], sides[0]))
         pictures = {"source": large, **results}
         parts = [framed(p[y : y + sides[0], x : x + sides[1]]) for p in pictures.values()]
-        texts = [[name] if shot.gt is None or name in ("source", ORIGINAL) else [f"{name} {psnr_y(p, shot.gt):.2f} dB"]
-                 for name, p in pictures.items()]
+        texts = [
+            [name] if shot.gt is None or name in ("source", ORIGINAL) else [f"{name} {psnr_y(p, shot.gt):.2f} dB"]
+            for name, p in pictures.items()
+        ]
         texts[0] = [f"{shot.clip} {shot.frame}"]
         self.cells[shot.clip] = parts, texts
 
@@ -180,8 +194,13 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
     if twice := ways.keys() & others.keys():
         raise ArgumentError(f"others: {', '.join(sorted(twice))} is the name of a model or baseline too")
     ways |= others
-    judge = Judge(perceptual(config.metrics, "cuda" if config.device == "auto" and torch.cuda.is_available()
-                             else config.device.replace("auto", "cpu"), references=bool(config.gt)))
+    judge = Judge(
+        perceptual(
+            config.metrics,
+            "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu"),
+            references=bool(config.gt),
+        )
+    )
     report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,10 @@ from .full_reference import luma
 __all__ = ["flicker", "held"]
 
 BLOCK = 16  # source pixels
-MEAN, LARGEST = 1.0, 10.0  # levels of luma by which a block that is held may differ: a codec's doing, not a line that moves
+MEAN, LARGEST = (
+    1.0,
+    10.0,
+)  # levels of luma by which a block that is held may differ: a codec's doing, not a line that moves
 
 
 def held(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -31,6 +34,8 @@ def flicker(before: np.ndarray, after: np.ndarray, still: np.ndarray) -> float:
     if not still.any():
         return float("nan")
     side = BLOCK * SCALE
-    mask = cv2.resize(still.astype(np.uint8), (still.shape[1] * side, still.shape[0] * side), interpolation=cv2.INTER_NEAREST)
+    mask = cv2.resize(
+        still.astype(np.uint8), (still.shape[1] * side, still.shape[0] * side), interpolation=cv2.INTER_NEAREST
+    )
     change = np.abs(luma(after) - luma(before))[: mask.shape[0], : mask.shape[1]]
     return float(change[mask.astype(bool)].mean())

@@ -68,8 +68,9 @@ def material(config: EvaluateConfig) -> Files:
     if len(chosen) == len(originals) == 1:
         return [(chosen[0], next(iter(originals.values())))]
     if missing := [path.name for path in chosen if path.stem not in originals]:
-        raise ArgumentError(f"gt: {config.gt!r} has no original for {', '.join(missing[:5])}; names must "
-                            "agree but for the suffix")
+        raise ArgumentError(
+            f"gt: {config.gt!r} has no original for {', '.join(missing[:5])}; names must agree but for the suffix"
+        )
     return [(path, originals[path.stem]) for path in chosen]
 
 
@@ -127,6 +128,8 @@ def shots(small: Path | None, gt: Path | None, index: int, level: str, config: E
         if gt and (image is None or original is None):
             raise ArgumentError(f"{small.name} and {gt.name} differ in length: one ends after {number} frames")
         if gt and original.shape[:2] != tuple(SCALE * side for side in image.shape[:2]):
-            raise ArgumentError(f"{gt}: {original.shape[1]}x{original.shape[0]} is not accepted; accepted: four times "
-                                f"{image.shape[1]}x{image.shape[0]}, the size of {small.name}")
+            raise ArgumentError(
+                f"{gt}: {original.shape[1]}x{original.shape[0]} is not accepted; accepted: four times "
+                f"{image.shape[1]}x{image.shape[0]}, the size of {small.name}"
+            )
         yield Shot(small.name, number, image, original)

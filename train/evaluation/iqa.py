@@ -50,8 +50,10 @@ def _package() -> Any:
         with undisturbed():
             import pyiqa
     except ImportError as error:
-        raise IqaError(f"this measure needs the package pyiqa ({error}): pip install 'vsapisr[metrics]', and see its "
-                       "licences in docs/evaluation.md") from None
+        raise IqaError(
+            f"this measure needs the package pyiqa ({error}): pip install 'vsapisr[metrics]', and see its "
+            "licences in docs/evaluation.md"
+        ) from None
     return pyiqa
 
 
@@ -87,12 +89,16 @@ class Measure:
         if self.full_reference and gt is None:
             raise ArgumentError(f"{self.name} compares with an original, and there is none")
         pictures = [image, gt] if self.full_reference else [image]
-        tensors = [torch.from_numpy(x.transpose(2, 0, 1).copy())[None].float().div(255).to(self.device) for x in pictures]
+        tensors = [
+            torch.from_numpy(x.transpose(2, 0, 1).copy())[None].float().div(255).to(self.device) for x in pictures
+        ]
         try:
             with undisturbed(), torch.no_grad():
                 value = float(self.metric(*tensors))
         except Exception as error:
-            raise IqaError(f"{self.name} on {image.shape[1]}x{image.shape[0]}: {type(error).__name__}: {error}") from error
+            raise IqaError(
+                f"{self.name} on {image.shape[1]}x{image.shape[0]}: {type(error).__name__}: {error}"
+            ) from error
         if not math.isfinite(value):
             raise IqaError(f"{self.name} on {image.shape[1]}x{image.shape[0]} gives {value}")
         return value

@@ -45,8 +45,14 @@ class Judge:
     def __init__(self, measures: list[iqa.Measure]):
         self.measures = measures
         self.failures: dict[str, str] = {}
-        self.columns = {**COLUMNS, **{m.name: Column(m.name.upper(), "↓" if m.lower_is_better else "↑")
-                                      for m in measures if m.name not in COLUMNS}}
+        self.columns = {
+            **COLUMNS,
+            **{
+                m.name: Column(m.name.upper(), "↓" if m.lower_is_better else "↑")
+                for m in measures
+                if m.name not in COLUMNS
+            },
+        }
         self.shot: Shot | None = None
         self.previous: dict[str, np.ndarray] = {}
 

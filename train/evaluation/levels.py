@@ -23,7 +23,7 @@ HEAVY = 0x4EA7  # keeps these draws apart from those of training with the same s
 
 
 def crf_range(level: str) -> tuple[int, int] | None:
-    """"crf20-30" -> (20, 30), "crf26" -> (26, 26); None for what is no such level."""
+    """ "crf20-30" -> (20, 30), "crf26" -> (26, 26); None for what is no such level."""
     found = RANGE.fullmatch(ALIAS.get(level, level))
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     return (low, high) if low <= high <= 51 else None
@@ -32,8 +32,10 @@ def crf_range(level: str) -> tuple[int, int] | None:
 def check_levels(levels: tuple[str, ...], key: str = "levels") -> None:
     """``ArgumentError`` unless all of ``levels`` are known and there is one."""
     if not levels or any(level != "heavy" and crf_range(level) is None for level in levels):
-        raise ArgumentError(f"{key}: {levels!r} is not accepted; accepted: one or more of {', '.join(LEVELS)}, crfN and "
-                            "crfN-M with N up to M up to 51")
+        raise ArgumentError(
+            f"{key}: {levels!r} is not accepted; accepted: one or more of {', '.join(LEVELS)}, crfN and "
+            "crfN-M with N up to M up to 51"
+        )
 
 
 def whole(image: np.ndarray) -> np.ndarray:

@@ -43,8 +43,16 @@ def find_edges(guide: np.ndarray) -> Edges:
 def sample(image: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Bilinear values at (..., 2) positions (y, x)."""
     y, x = np.moveaxis(places.reshape(-1, 2).astype(np.float32), -1, 0)
-    parts = [cv2.remap(image.astype(np.float32), x[i : i + 30000, None], y[i : i + 30000, None], cv2.INTER_LINEAR,
-                       borderMode=cv2.BORDER_REPLICATE)[:, 0] for i in range(0, len(y), 30000)]
+    parts = [
+        cv2.remap(
+            image.astype(np.float32),
+            x[i : i + 30000, None],
+            y[i : i + 30000, None],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )[:, 0]
+        for i in range(0, len(y), 30000)
+    ]
     return (np.concatenate(parts) if parts else np.empty(0, np.float32)).reshape(places.shape[:-1])
 
 

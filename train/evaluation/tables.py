@@ -106,11 +106,21 @@ def method_table(table: dict[str, dict[str, float]], columns: dict[str, Column] 
     names = used(table, columns)
     best = {}
     for name in names:
-        values = [v[name] for method, v in table.items() if method != ORIGINAL and not math.isnan(v.get(name, math.nan))]
+        values = [
+            v[name] for method, v in table.items() if method != ORIGINAL and not math.isnan(v.get(name, math.nan))
+        ]
         if values and columns[name].better and len(values) > 1:
             best[name] = max(values) if columns[name].better == "↑" else min(values)
-    rows = [[method, *(cell(values.get(name), columns[name], method != ORIGINAL and values.get(name) == best.get(name))
-                       for name in names)] for method, values in table.items()]
+    rows = [
+        [
+            method,
+            *(
+                cell(values.get(name), columns[name], method != ORIGINAL and values.get(name) == best.get(name))
+                for name in names
+            ),
+        ]
+        for method, values in table.items()
+    ]
     return markdown(["method", *(columns[name].heading for name in names)], rows)
 
 

@@ -82,7 +82,11 @@ class ExportReport:
 
 def is_path(text: str) -> bool:
     """Absolute on some system, or with separators and no blanks; a sentence may have a slash in it."""
-    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or bool(re.fullmatch(r"\S*[/\\]\S*", text))
+    return (
+        PurePosixPath(text).is_absolute()
+        or PureWindowsPath(text).is_absolute()
+        or bool(re.fullmatch(r"\S*[/\\]\S*", text))
+    )
 
 
 def without_places(value: Any, key: str = "") -> Any:
@@ -124,7 +128,12 @@ def read_source(source: str) -> Source:
     path = Path(source).expanduser()
     if path.is_dir():
         found = [path / name for name in ("best.pth", "last.pth") if (path / name).is_file()]
-        check(bool(found), "source", source, "a run's folder (this one has no best.pth or last.pth), a file or a model's name")
+        check(
+            bool(found),
+            "source",
+            source,
+            "a run's folder (this one has no best.pth or last.pth), a file or a model's name",
+        )
         path = found[0]
     else:
         path = weights.find(source)
@@ -135,7 +144,9 @@ def read_source(source: str) -> Source:
         except checkpoint.CheckpointError:
             pass  # another layout of weights, or :mod:`vsapisr.weights.files` will say what is wrong with it
     made = of_checkpoint(state, path) if state and "ema" in state else of_weights(path)
-    metadata = {name: value for name, value in made.metadata.items() if name != "format"} | {"vsapisr": vsapisr.__version__}
+    metadata = {name: value for name, value in made.metadata.items() if name != "format"} | {
+        "vsapisr": vsapisr.__version__
+    }
     return Source(made.network.eval().requires_grad_(False), metadata)
 
 
@@ -170,8 +181,14 @@ def blended(source: Source, source_name: str, name: str, share: float) -> Source
     same = {key: value.shape for key, value in state.items()} == {key: value.shape for key, value in there.items()}
     check(same, "blend", name, f"a network of the same sizes as {source_name!r}")
     network.load_state_dict({key: value.lerp(there[key], share) for key, value in state.items()})
-    about = {"share": share, "iterations": other.metadata.get("iterations", ""), "stage": other.metadata.get("stage", "")}
-    metadata = {key: value for key, value in source.metadata.items() if key != "validation"}  # which was of ``source`` alone
+    about = {
+        "share": share,
+        "iterations": other.metadata.get("iterations", ""),
+        "stage": other.metadata.get("stage", ""),
+    }
+    metadata = {
+        key: value for key, value in source.metadata.items() if key != "validation"
+    }  # which was of ``source`` alone
     return Source(network, metadata | {"blend": json.dumps(about)})
 
 

@@ -163,8 +163,11 @@ class Body:
         if layer.shift:
             own = g.roll(own, layer.shift)
         width = half // config.heads_window
-        out = self.attend(layer.window_attn["attn_transform"], *self.heads(own, window, 3, config.heads_window, width),
-                          masked=layer.shift > 0)
+        out = self.attend(
+            layer.window_attn["attn_transform"],
+            *self.heads(own, window, 3, config.heads_window, width),
+            masked=layer.shift > 0,
+        )
         out = self.from_windows(out, config.heads_window, width)
         if layer.shift:
             out = g.roll(out, -layer.shift)
@@ -175,7 +178,9 @@ class Body:
         q, k, v = self.heads(stripe, window, 3, config.heads_stripe, width)
         gathered = self.attend(layer.stripe_attn["attn_transform1"], anchor, k, v)
         spread = self.attend(layer.stripe_attn["attn_transform2"], q, anchor, gathered)
-        return g.linear(g.add("Concat", out, self.from_windows(spread, config.heads_stripe, width), axis=-1), layer.proj)
+        return g.linear(
+            g.add("Concat", out, self.from_windows(spread, config.heads_stripe, width), axis=-1), layer.proj
+        )
 
     def block(self, x: str, block: Block) -> str:
         g = self.graph
@@ -189,7 +194,9 @@ def tail(g: Graph, network: GRL, x: str) -> str:
     x = g.add("LeakyRelu", g.conv(x, network.conv_before_upsample[0]), alpha=0.01)
     scales = g.weight(torch.tensor([1.0, 1.0, 2.0, 2.0]), "scales", np.dtype(np.float32))
     for layer in (network.conv_up1, network.conv_up2):
-        x = g.add("Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        x = g.add(
+            "Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+        )
         x = g.add("LeakyRelu", g.conv(x, layer), alpha=0.2)
     return g.conv(g.add("LeakyRelu", g.conv(x, network.conv_hr), alpha=0.2), network.conv_last)
 
@@ -214,11 +221,18 @@ def build(network: GRL, dtype: torch.dtype, metadata: dict[str, str]) -> onnx.Mo
     x = g.conv(g.turn(g.norm(x, network.norm_end), 0, 3, 1, 2), network.conv_after_body)
     out = tail(g, network, g.add("Add", x, features))
     g.nodes.append(helper.make_node("Add", [out, mean], ["output"], name="output"))
-    ends = [helper.make_tensor_value_info("input", g.type, [1, 3, "height", "width"]),
-            helper.make_tensor_value_info("output", g.type, [1, 3, "four_heights", "four_widths"])]
+    ends = [
+        helper.make_tensor_value_info("input", g.type, [1, 3, "height", "width"]),
+        helper.make_tensor_value_info("output", g.type, [1, 3, "four_heights", "four_widths"]),
+    ]
     graph = helper.make_graph(g.nodes, "vsapisr", ends[:1], ends[1:], list(g.weights.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
-                              producer_name="vsapisr", producer_version=metadata.get("vsapisr", ""))
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="vsapisr",
+        producer_version=metadata.get("vsapisr", ""),
+    )
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     return model

@@ -32,8 +32,9 @@ def derived(network: GRL) -> dict[str, Tensor]:
     """
     window, anchors = network.config.window, network.config.window // network.config.anchor_down
     attention = network.layers[0].blocks[0].attn
-    own, (gather, spread) = attention.window_attn["attn_transform"], (
-        attention.stripe_attn[f"attn_transform{n}"] for n in (1, 2)
+    own, (gather, spread) = (
+        attention.window_attn["attn_transform"],
+        (attention.stripe_attn[f"attn_transform{n}"] for n in (1, 2)),
     )
 
     def table(low: int, high: int) -> Tensor:
@@ -58,4 +59,8 @@ def derived(network: GRL) -> dict[str, Tensor]:
 def published(network: GRL, dtype: torch.dtype, metadata: dict[str, str]) -> dict[str, Any]:
     """What to ``torch.save``: 455 entries under ``model_state_dict``, and ``metadata`` under ``opt`` beside the iteration."""
     weights = {name: value.to(dtype).contiguous() for name, value in network.state_dict().items()}
-    return {"model_state_dict": derived(network) | weights, "iteration": int(metadata.get("iterations", 0)), "opt": metadata}
+    return {
+        "model_state_dict": derived(network) | weights,
+        "iteration": int(metadata.get("iterations", 0)),
+        "opt": metadata,
+    }

@@ -91,8 +91,14 @@ class FitConfig:
     def __post_init__(self) -> None:
         check(self.out != "", "out", self.out, "a folder")
         check(self.stage in STAGES, "stage", self.stage, "1 or 2")
-        for key in ("iterations", "accumulate", "halve_every", "save_every", "nonfinite_limit",
-                    "discriminator_channels"):
+        for key in (
+            "iterations",
+            "accumulate",
+            "halve_every",
+            "save_every",
+            "nonfinite_limit",
+            "discriminator_channels",
+        ):
             check(getattr(self, key) >= 1, key, getattr(self, key), "1 or more")
         for key in ("shards", "warmup", "clip_norm", "seed", "threads", "save_seconds", "keep"):
             value = getattr(self, key)
@@ -100,34 +106,59 @@ class FitConfig:
         for key in ("learning_rate", "learning_rate_d"):
             check(0 < getattr(self, key) < math.inf, key, getattr(self, key), "a number above 0")
         check(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
-        for key, known in (("schedule", ("halving", "cosine", "constant")), ("precision", ("fp32", "bf16", "fp16")),
-                           ("compile", ("auto", "on", "off")), ("device", ("auto", "cpu", "cuda"))):
+        for key, known in (
+            ("schedule", ("halving", "cosine", "constant")),
+            ("precision", ("fp32", "bf16", "fp16")),
+            ("compile", ("auto", "on", "off")),
+            ("device", ("auto", "cpu", "cuda")),
+        ):
             check(getattr(self, key) in known, key, getattr(self, key), ", ".join(known))
         self._check_stage()
         self._check_network()
 
     def _check_stage(self) -> None:
-        check(self.init != "" or self.stage == 1, "init", self.init,
-              "in stage 2 a stage-1 run's folder, a weight file or a model's name; to start from nothing, "
-              + " or ".join(FROM_NOTHING))
+        check(
+            self.init != "" or self.stage == 1,
+            "init",
+            self.init,
+            "in stage 2 a stage-1 run's folder, a weight file or a model's name; to start from nothing, "
+            + " or ".join(FROM_NOTHING),
+        )
         if self.stage == 1:
             for key in ("perceptual", "adversarial"):
                 value = getattr(self.loss, key)
                 check(value == 0, f"loss.{key}", value, "0 in stage 1, which has L1 or MSE alone")
-            check(self.loss.l1 + self.loss.mse > 0, "loss.l1", self.loss.l1, "a number above 0 in stage 1, unless loss.mse is one")
+            check(
+                self.loss.l1 + self.loss.mse > 0,
+                "loss.l1",
+                self.loss.l1,
+                "a number above 0 in stage 1, unless loss.mse is one",
+            )
         elif self.loss.adversarial:
-            check(self.data.patch >= SMALLEST_PATCH, "data.patch", self.data.patch,
-                  f"{SMALLEST_PATCH} or more with a discriminator")
+            check(
+                self.data.patch >= SMALLEST_PATCH,
+                "data.patch",
+                self.data.patch,
+                f"{SMALLEST_PATCH} or more with a discriminator",
+            )
 
     def _check_network(self) -> None:
         net = self.network
         for key in ("dim", "heads_window", "heads_stripe", "mlp_dim", "bias_dim", "anchor_down"):
             check(getattr(net, key) >= 1, f"network.{key}", getattr(net, key), "1 or more")
-        check(all(net.dim % (2 * heads) == 0 for heads in (net.heads_window, net.heads_stripe)), "network.dim", net.dim,
-              "a multiple of twice the heads of both branches")
+        check(
+            all(net.dim % (2 * heads) == 0 for heads in (net.heads_window, net.heads_stripe)),
+            "network.dim",
+            net.dim,
+            "a multiple of twice the heads of both branches",
+        )
         check(net.depths != () and min(net.depths) >= 1, "network.depths", net.depths, "numbers from 1")
-        check(net.window >= 4 and net.window % 2 == 0 and net.window % net.anchor_down == 0, "network.window", net.window,
-              "an even number from 4, a multiple of network.anchor_down")
+        check(
+            net.window >= 4 and net.window % 2 == 0 and net.window % net.anchor_down == 0,
+            "network.window",
+            net.window,
+            "an even number from 4, a multiple of network.anchor_down",
+        )
         check(0 <= net.drop_path < 1, "network.drop_path", net.drop_path, "0 to below 1")
 
 
@@ -164,12 +195,21 @@ def changes(old: dict[str, Any], config: FitConfig) -> dict[str, tuple[Any, Any]
         ArgumentError: a key that cannot be changed in a run that has begun.
     """
     before, now = _flat(old), _flat(_plain(asdict(config)))
-    different = {key: (before.get(key), now.get(key)) for key in sorted(before.keys() | now.keys())
-                 if before.get(key) != now.get(key)}
+    different = {
+        key: (before.get(key), now.get(key))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    }
     for key, (was, value) in different.items():
-        free = key in FREE or key.split(".")[0] in FREE or not (key in before and key in now)  # new, or gone, in this version
-        check(free, key, value, f"{was!r}, as the run in {config.out} began (or another folder for out, with "
-              f"init = {config.out!r})")
+        free = (
+            key in FREE or key.split(".")[0] in FREE or not (key in before and key in now)
+        )  # new, or gone, in this version
+        check(
+            free,
+            key,
+            value,
+            f"{was!r}, as the run in {config.out} began (or another folder for out, with init = {config.out!r})",
+        )
     return different
 
 

@@ -61,15 +61,26 @@ class Run:
     def light(self) -> dict[str, Any]:
         """What best.pth holds."""
         metadata = {**self.parts.metadata(), "drawings": str(self.feed.drawings), "version": __version__}
-        return {"ema": self.parts.ema.average.state_dict(), "iteration": self.iteration, "metadata": metadata,
-                "config": json.dumps(asdict(self.config)), "validation": self.values, "best": self.best,
-                "history": json.dumps(self.history)}
+        return {
+            "ema": self.parts.ema.average.state_dict(),
+            "iteration": self.iteration,
+            "metadata": metadata,
+            "config": json.dumps(asdict(self.config)),
+            "validation": self.values,
+            "best": self.best,
+            "history": json.dumps(self.history),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """The whole checkpoint; every process calls it."""
         randoms = self.processes.gather(state.capture())
-        return {**self.light(), **self.parts.state_dict(), "data": self.feed.state_dict(), "random": randoms,
-                "skipped": self.guard.skipped}
+        return {
+            **self.light(),
+            **self.parts.state_dict(),
+            "data": self.feed.state_dict(),
+            "random": randoms,
+            "skipped": self.guard.skipped,
+        }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from a checkpoint; what differs in the configuration is recorded, or refused with ``ArgumentError``."""
@@ -87,8 +98,17 @@ class Run:
     def record(self, event: str, **more: Any) -> None:
         """A line of the checkpoint's history."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.history.append({"iteration": self.iteration, "time": now, "event": event, "processes": self.processes.world,
-                             "device": self.processes.device.type, "torch": torch.__version__, **more})
+        self.history.append(
+            {
+                "iteration": self.iteration,
+                "time": now,
+                "event": event,
+                "processes": self.processes.world,
+                "device": self.processes.device.type,
+                "torch": torch.__version__,
+                **more,
+            }
+        )
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One iteration; returns losses, norms of gradients and rates by name. Not finite: nothing is updated."""

@@ -47,13 +47,19 @@ def initial_generator(config: FitConfig) -> GRL:
     if path.is_dir():
         path /= BEST
         if not path.exists():
-            raise ArgumentError(f"init: {config.init!r} has no {BEST}, which validation chooses during a run; accepted: a "
-                                "folder with one, or the path of any checkpoint or weight file")
+            raise ArgumentError(
+                f"init: {config.init!r} has no {BEST}, which validation chooses during a run; accepted: a "
+                "folder with one, or the path of any checkpoint or weight file"
+            )
     found = checkpoint.averaged(path) or weights.load(weights.find(str(path)))
     if isinstance(found, GRL):
         found = found.state_dict()
-    sizes = replace(weights.hyperparameters(found, path), window=config.network.window,
-                    anchor_down=config.network.anchor_down, drop_path=config.network.drop_path)
+    sizes = replace(
+        weights.hyperparameters(found, path),
+        window=config.network.window,
+        anchor_down=config.network.anchor_down,
+        drop_path=config.network.drop_path,
+    )
     if sizes != config.network:
         raise ArgumentError(f"init: the network in {config.init} has other sizes ({sizes}) than the table [network]")
     model.load_state_dict(found)
@@ -92,13 +98,17 @@ class Parts:
         self.losses = GeneratorLoss(config.loss).to(device)
         self.networks: dict[str, nn.Module] = {"g": self.generator}
         if config.loss.adversarial:
-            self.networks["d"] = Discriminator(config.discriminator_channels).to(device, memory_format=self.format).train()
+            self.networks["d"] = (
+                Discriminator(config.discriminator_channels).to(device, memory_format=self.format).train()
+            )
         rates = {"g": config.learning_rate, "d": config.learning_rate_d}
         self.optimizers = {
             key: torch.optim.Adam(network.parameters(), lr=rates[key], betas=(0.9, 0.99), fused=True)
             for key, network in self.networks.items()
         }
-        self.scalers = {key: torch.amp.GradScaler(device.type, enabled=config.precision == "fp16") for key in self.networks}
+        self.scalers = {
+            key: torch.amp.GradScaler(device.type, enabled=config.precision == "fp16") for key in self.networks
+        }
         self.forward: Callable[[GRL, Tensor], Tensor] = forward
         if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
             # Just like the batches that will come: else the first of them is compiled for again.
@@ -180,11 +190,21 @@ class Parts:
     def metadata(self) -> dict[str, str]:
         """For whoever uses the weights: what they were trained with."""
         loss = self.config.loss
-        words = {"l1": loss.l1, "mse": loss.mse, "colour": loss.colour, "perceptual": loss.perceptual,
-                 "adversarial": loss.adversarial}
+        words = {
+            "l1": loss.l1,
+            "mse": loss.mse,
+            "colour": loss.colour,
+            "perceptual": loss.perceptual,
+            "adversarial": loss.adversarial,
+        }
         used = " + ".join(f"{weight:g} {name}" for name, weight in words.items() if weight)
-        return {"stage": str(self.config.stage), "init": self.config.init, "precision": self.config.precision,
-                "losses": used, **self.losses.metadata()}
+        return {
+            "stage": str(self.config.stage),
+            "init": self.config.init,
+            "precision": self.config.precision,
+            "losses": used,
+            **self.losses.metadata(),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -75,7 +75,9 @@ def _data(config: FitConfig, feed: Feed) -> list[str]:
 def _schedule(config: FitConfig) -> list[str]:
     how = {"halving": f"halved every {config.halve_every:,}", "cosine": "by a cosine to zero", "constant": "constant"}
     lines = [_line("schedule", f"{config.iterations:,} iterations, {how[config.schedule]}, warm-up {config.warmup}")]
-    steps = sorted({0, config.iterations // 4, config.iterations // 2, 3 * config.iterations // 4, config.iterations - 1})
+    steps = sorted(
+        {0, config.iterations // 4, config.iterations // 2, 3 * config.iterations // 4, config.iterations - 1}
+    )
     rates = ", ".join(f"{config.learning_rate * rate_factor(config, step):.3g} at {step:,}" for step in steps)
     return [*lines, _line("rate", rates)]
 
@@ -90,7 +92,10 @@ def _outputs(config: FitConfig) -> list[str]:
     saved = checkpoint.load(last)
     found = changes(json.loads(saved["config"]), config)
     different = ", ".join(f"{key}: {was!r} -> {now!r}" for key, (was, now) in found.items())
-    return [*lines, _line("resume", f"from iteration {saved['iteration']:,} of {last}; changed: {different or 'nothing'}")]
+    return [
+        *lines,
+        _line("resume", f"from iteration {saved['iteration']:,} of {last}; changed: {different or 'nothing'}"),
+    ]
 
 
 def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str]:
@@ -98,7 +103,9 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
     side, batch = config.data.patch, config.data.batch // processes.world
     made = torch.Generator().manual_seed(0)
     sizes = ((batch, 3, side, side), (batch, 3, 4 * side, 4 * side), (batch, 3, 4 * side, 4 * side))
-    noise: Batch = tuple(torch.randint(0, 256, size, dtype=torch.uint8, generator=made).to(parts.device) for size in sizes)
+    noise: Batch = tuple(
+        torch.randint(0, 256, size, dtype=torch.uint8, generator=made).to(parts.device) for size in sizes
+    )
     seconds = []
     for _ in range(1 + STEPS):
         start = time.perf_counter()
@@ -109,7 +116,9 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
         seconds.append(time.perf_counter() - start)
     one, drawing = statistics.median(seconds[1:]), _seconds_per_drawing(config)
     wanted = config.data.batch / config.data.per_image * drawing / one
-    used = ", ".join(f"{key.removeprefix('memory/').removesuffix('_mib')} {value:.0f} MiB" for key, value in memory().items())
+    used = ", ".join(
+        f"{key.removeprefix('memory/').removesuffix('_mib')} {value:.0f} MiB" for key, value in memory().items()
+    )
     return [
         _line("step", f"{one:.3g} s an update in {config.precision} on {parts.device} with {torch.get_num_threads()} threads, "
                       f"{1 / one:.2f} it/s: {clock(one * config.iterations)} in all, without validation and waiting for data"),

@@ -154,7 +154,7 @@ class Validation:
             for name, value in self._measures(method(pair.lr), pair.gt).items():
                 held.setdefault(name, []).append(value)
                 held.setdefault(f"{pair.level}/{name}", []).append(value)
-        return {name: float(np.mean(held[name])) for name in sorted(held, key=lambda name: ("/" in name))}
+        return {name: float(np.mean(held[name])) for name in sorted(held, key=lambda name: "/" in name)}
 
     def _measures(self, result: np.ndarray, gt: np.ndarray) -> dict[str, float]:
         values = {"psnr_y": psnr_y(result, gt), "ssim_y": ssim_y(result, gt)}
@@ -171,8 +171,12 @@ class Validation:
                 if (pair.name, pair.level) in wanted:
                     wide, ours = lanczos(pair.lr), enlarge(model, pair.lr)
                     images += [nearest(pair.lr), wide, ours, pair.gt]
-                    texts += [[f"{pair.level}: {pair.name}"], [f"Lanczos {psnr_y(wide, pair.gt):.2f} dB"],
-                              [f"output {psnr_y(ours, pair.gt):.2f} dB"], ["original"]]
+                    texts += [
+                        [f"{pair.level}: {pair.name}"],
+                        [f"Lanczos {psnr_y(wide, pair.gt):.2f} dB"],
+                        [f"output {psnr_y(ours, pair.gt):.2f} dB"],
+                        ["original"],
+                    ]
         return np.asarray(labelled(images, texts, 4))
 
 

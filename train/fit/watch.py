@@ -74,8 +74,18 @@ class Watch:
         log_seconds: between two lines where that is no terminal.
     """
 
-    def __init__(self, out: Path, total: int, start: int, *, tensorboard: bool = True, enabled: bool = True,
-                 title: str = "train", stream: TextIO | None = None, log_seconds: float = 10.0):
+    def __init__(
+        self,
+        out: Path,
+        total: int,
+        start: int,
+        *,
+        tensorboard: bool = True,
+        enabled: bool = True,
+        title: str = "train",
+        stream: TextIO | None = None,
+        log_seconds: float = 10.0,
+    ):
         self.enabled = enabled
         if not enabled:
             return
@@ -116,7 +126,9 @@ class Watch:
         """Share of time spent waiting for data, running means of the losses, memory."""
         mean = {key: sum(held) / len(held) for key, held in self.recent.items()}
         parts = [f"waits {mean['waited'] / max(mean['seconds'], 1e-9):.0%}"]
-        parts += [f"{key.removeprefix('loss/')} {value:.4g}" for key, value in mean.items() if key.split("/")[0] in SHOWN]
+        parts += [
+            f"{key.removeprefix('loss/')} {value:.4g}" for key, value in mean.items() if key.split("/")[0] in SHOWN
+        ]
         parts.append(" + ".join(f"{value:.0f}" for value in memory().values()) + " MiB")
         return "  ".join(parts)
 
@@ -155,8 +167,11 @@ class Watch:
         self._write({f"validation/{key}": value for key, value in values.items()}, iteration)
         self._write({f"baseline/{key}": value for key, value in baseline.items()}, iteration)
         self._event(lambda writer: writer.flush())
-        parts = [f"{key} {value:.4f}" + (f" (Lanczos {baseline[key]:.4f})" if key in baseline else "")
-                 for key, value in values.items() if "/" not in key]
+        parts = [
+            f"{key} {value:.4f}" + (f" (Lanczos {baseline[key]:.4f})" if key in baseline else "")
+            for key, value in values.items()
+            if "/" not in key
+        ]
         self.progress.say(f"iteration {iteration}  validation: " + "  ".join(parts))
         self.ended = time.monotonic()  # the next step is not as long as the validation
 

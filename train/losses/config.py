@@ -50,8 +50,12 @@ class LossConfig:
             check(math.isfinite(value) and value >= 0, key, value, "a number, not negative")
         for key in ("vgg_layers", "resnet_layers"):
             value = getattr(self, key)
-            check(len(value) == LAYERS and all(math.isfinite(w) and w >= 0 for w in value) and any(value), key, value,
-                  f"{LAYERS} numbers, none negative, not all zero")
+            check(
+                len(value) == LAYERS and all(math.isfinite(w) and w >= 0 for w in value) and any(value),
+                key,
+                value,
+                f"{LAYERS} numbers, none negative, not all zero",
+            )
         check(self.features in FEATURES, "features", self.features, " or ".join(map(repr, FEATURES)))
         check(0 <= self.features_seed < 2**63, "features_seed", self.features_seed, "0 or more")
         for key in ("vgg_weights", "resnet_weights"):

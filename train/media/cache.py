@@ -47,7 +47,9 @@ class DiskCache:
     def _warn(self, error: OSError) -> None:
         """Once in a process; the pictures are made again for as long as it lasts."""
         if self.folder not in WARNED:
-            log.warning("the cache %s cannot be used (%s); the run goes on without", self.folder, error.strerror or error)
+            log.warning(
+                "the cache %s cannot be used (%s); the run goes on without", self.folder, error.strerror or error
+            )
         WARNED.add(self.folder)
 
     def _scan(self) -> tuple[int, list[tuple[float, int, str]]]:

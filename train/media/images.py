@@ -32,7 +32,9 @@ def list_images(folder: str | Path) -> list[Path]:
     """
     if not Path(folder).is_dir():
         raise NoImagesError(f"{folder} is not a folder")
-    files = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
+    files = sorted(
+        p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."
+    )
     if not files:
         raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
     return files

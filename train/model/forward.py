@@ -37,6 +37,8 @@ def forward(model: GRL, image: Tensor) -> Tensor:
     for conv in (model.conv_up1, model.conv_up2):
         x = F.leaky_relu(upsample(x, conv), 0.2)
     x = F.leaky_relu(model.conv_hr(x), 0.2)
-    with torch.autocast(x.device.type, enabled=False):  # a result in steps of 1/512 would be half the loss of a trained network
+    with torch.autocast(
+        x.device.type, enabled=False
+    ):  # a result in steps of 1/512 would be half the loss of a trained network
         out = model.conv_last(x.float()) + model.mean
     return out[..., : height * model.scale, : width * model.scale]

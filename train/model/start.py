@@ -13,7 +13,10 @@ from vsapisr.networks.grl import GRL
 
 CARRIED = 3
 LINEAR = (0.25, 0.5, 0.25)  # after a nearest x2 this is linear interpolation, taps 1/4 and 3/4
-SHARPEN = (0.08, 0.06)  # of the first and the last convolution at the small size: what linear interpolation loses, about
+SHARPEN = (
+    0.08,
+    0.06,
+)  # of the first and the last convolution at the small size: what linear interpolation loses, about
 
 
 def sharpen(amount: float) -> torch.Tensor:

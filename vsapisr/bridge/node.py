@@ -41,13 +41,17 @@ class Node:
         self.width, self.height = clip["width"] * SCALE, clip["height"] * SCALE
         for side, shift in ((self.width, self.target.subsampling_w), (self.height, self.target.subsampling_h)):
             if side % (1 << shift):
-                raise ClipError(f"format is subsampled by {1 << shift}, which {self.width}x{self.height} is no multiple of")
+                raise ClipError(
+                    f"format is subsampled by {1 << shift}, which {self.width}x{self.height} is no multiple of"
+                )
         self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
         self.needs = self.upscaler.needs if self.upscaler.looks_around else None
         """Called for the source frames that frame n is made of; None: of frame n alone."""
         self.window = self.upscaler.window
 
-    def render(self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]) -> Properties:
+    def render(
+        self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]
+    ) -> Properties:
         """Fill ``target`` with frame ``n``; the result is the properties to set, None for those to delete."""
         from ..picture.colour import resolve
         from ..picture.planes import arrays
@@ -98,7 +102,9 @@ def format_of(identifier: int) -> Format:
     """The format that ``format=`` names; ids are bit fields of VapourSynth's API 4 (``VS_MAKE_VIDEO_ID``)."""
     from ..picture.colour import Format
 
-    return Format(identifier >> 28 & 15, identifier >> 24 & 15, identifier >> 16 & 255, identifier >> 8 & 255, identifier & 255)
+    return Format(
+        identifier >> 28 & 15, identifier >> 24 & 15, identifier >> 16 & 255, identifier >> 8 & 255, identifier & 255
+    )
 
 
 def create(clip: Mapping[str, int], arguments: Mapping[str, Any]) -> Node:

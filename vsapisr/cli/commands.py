@@ -31,12 +31,19 @@ class Group(TyperGroup):
             raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
 
 
-app = typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  rich_markup_mode=None, help="Enlarge anime four times with APISR.")
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Enlarge anime four times with APISR.",
+)
 
 Model = Annotated[str, typer.Option(help="Name of a shipped or fetched model, or path of a .safetensors or .pth file.")]
-Tilesize = Annotated[str, typer.Option(metavar="N|WxH", help="Size of a tile in pixels of the source, multiples of 8; "
-                                                            "0 is automatic.")]
+Tilesize = Annotated[
+    str, typer.Option(metavar="N|WxH", help="Size of a tile in pixels of the source, multiples of 8; 0 is automatic.")
+]
 Overlap = Annotated[int, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
@@ -57,14 +64,23 @@ def sides(tilesize: str) -> tuple[int, ...]:
     return tuple(int(side) for side in tilesize.split("x"))
 
 
-def settings(model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int) -> UpscaleConfig:
+def settings(
+    model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int
+) -> UpscaleConfig:
     """The options as the filter knows them.
 
     Raises:
         ArgumentError: a value that is not accepted.
     """
-    return UpscaleConfig(model=model, tilesize=sides(tilesize), overlap=overlap, guard=int(guard), device=device, precision=precision,
-                         batch=batch)
+    return UpscaleConfig(
+        model=model,
+        tilesize=sides(tilesize),
+        overlap=overlap,
+        guard=int(guard),
+        device=device,
+        precision=precision,
+        batch=batch,
+    )
 
 
 def console() -> Console:
@@ -81,9 +97,7 @@ def ready(config: UpscaleConfig) -> Any:
 
 @app.command()
 def upscale(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")
-    ],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -152,8 +166,10 @@ def one(path: Path, target: Path, config: UpscaleConfig, told: Any) -> str:
 def compare(
     input: Annotated[Path, typer.Argument(help="An image file.")],
     output: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the picture.")],
-    crop: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="The detail to show, in pixels of the image; "
-                                                                    "else one with many lines.")] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="The detail to show, in pixels of the image; else one with many lines."),
+    ] = None,
     force: Force = False,
     model: Model = DEFAULT.model,
     tilesize: Tilesize = "0",

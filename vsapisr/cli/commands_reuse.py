@@ -18,7 +18,9 @@ __all__ = ["app"]
 @app.command()
 def reuse(
     clip: Annotated[Path, typer.Argument(help="A video file.")],
-    mode: Annotated[int, typer.Option(help="The filter's reuse=: 1, equal tiles; 2, nearly equal ones too.")] = DEFAULT.reuse,
+    mode: Annotated[
+        int, typer.Option(help="The filter's reuse=: 1, equal tiles; 2, nearly equal ones too.")
+    ] = DEFAULT.reuse,
     threshold: Annotated[float, typer.Option(help="The filter's threshold=.")] = DEFAULT.threshold,
     frames: Annotated[int | None, typer.Option(min=1, help="Look at so many from the beginning; else at all.")] = None,
     heat: Annotated[

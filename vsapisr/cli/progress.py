@@ -40,7 +40,10 @@ class Meter:
         self.start = self.shown = time.monotonic()
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), Rate(unit), TimeRemainingColumn())
         self.bar = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal,
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
             speed_estimate_period=WINDOW,
         )
         self.task = self.bar.add_task("", total=total)

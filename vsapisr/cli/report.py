@@ -75,9 +75,16 @@ class Report:
         self.clip = opened(path)
         self.clip = self.clip[:frames] if frames else self.clip
         video = self.clip.format
-        self.format = Format(int(video.color_family), int(video.sample_type), video.bits_per_sample, video.subsampling_w,
-                             video.subsampling_h)
-        self.preview = Preview(config, self.clip.width, self.clip.height, self.format, self.format, self.clip.num_frames)
+        self.format = Format(
+            int(video.color_family),
+            int(video.sample_type),
+            video.bits_per_sample,
+            video.subsampling_w,
+            video.subsampling_h,
+        )
+        self.preview = Preview(
+            config, self.clip.width, self.clip.height, self.format, self.format, self.clip.num_frames
+        )
         self.still: np.ndarray | None = None
 
     def frames(self) -> Iterator[Shown]:
@@ -88,7 +95,9 @@ class Report:
             waiting = {m: waiting[m] if m in waiting else self.clip.get_frame(m) for m in needed}
             planes = {m: [np.asarray(plane) for plane in frame] for m, frame in waiting.items()}
             properties = {m: dict(frame.props) for m, frame in waiting.items()}
-            properties = {m: {k: v.encode() if isinstance(v, str) else v for k, v in p.items()} for m, p in properties.items()}
+            properties = {
+                m: {k: v.encode() if isinstance(v, str) else v for k, v in p.items()} for m, p in properties.items()
+            }
             colour = resolve(self.format, properties[n], self.clip.width, self.clip.height)
             share = self.preview.frame(n, planes, colour, [], colour, properties)
             histogram = brightness(planes[n][0])
@@ -112,7 +121,11 @@ class Report:
 
 def brightness(luma: np.ndarray) -> np.ndarray:
     """Histogram of 32 steps, adding up to 1; it does not change while the camera moves."""
-    top = np.iinfo(luma.dtype).max + 1 if luma.dtype.kind == "u" and luma.dtype.itemsize == 1 else float(luma.max()) + 1e-6
+    top = (
+        np.iinfo(luma.dtype).max + 1
+        if luma.dtype.kind == "u" and luma.dtype.itemsize == 1
+        else float(luma.max()) + 1e-6
+    )
     return np.histogram(luma[::2, ::2], 32, (0, top))[0] / luma[::2, ::2].size
 
 

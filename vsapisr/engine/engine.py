@@ -52,7 +52,9 @@ def choose_device(name: str) -> torch.device:
         if not torch.cuda.is_available():
             raise DeviceError(f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device")
         if int(index or 0) >= torch.cuda.device_count():
-            raise DeviceError(f"device {name!r} was asked for, but there are only {torch.cuda.device_count()} CUDA devices")
+            raise DeviceError(
+                f"device {name!r} was asked for, but there are only {torch.cuda.device_count()} CUDA devices"
+            )
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
 
 
@@ -197,8 +199,15 @@ class Engine:
     ``flights`` is how many batches may be on their way at once on CUDA, 0 for as many as it takes to keep it busy.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], device: torch.device, dtype: torch.dtype, batch: int = 0,
-                 flights: int = 0, guard: bool = True):
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        device: torch.device,
+        dtype: torch.dtype,
+        batch: int = 0,
+        flights: int = 0,
+        guard: bool = True,
+    ):
         cuda = device.type == "cuda"
         self.network = GraphedNetwork(network) if cuda else network
         self.device, self.dtype, self.guard = device, dtype, guard
@@ -223,7 +232,11 @@ class Engine:
         if self.short_of_memory:
             self.free()
         tiles = torch.cat([self.prepare(job, planes) for job, planes in zip(jobs, samples)])
-        if self.device.type == "cuda" and len(jobs) < self.batch and not getattr(self.network, "batch_invariant", False):
+        if (
+            self.device.type == "cuda"
+            and len(jobs) < self.batch
+            and not getattr(self.network, "batch_invariant", False)
+        ):
             tiles = torch.cat([tiles, tiles.new_zeros(self.batch - len(jobs), *tiles.shape[1:])])
         enlarged = self.network(tiles)
         if self.guard:
@@ -242,7 +255,9 @@ class Engine:
         enlarged = enlarged[..., : (y.stop - y.start) * SCALE, : (x.stop - x.start) * SCALE]
         margin = (y.keep_start - y.start, y.stop - y.keep_stop, x.keep_start - x.start, x.stop - x.keep_stop)
         planes = from_rgb(enlarged, job.target, job.target_colour, tuple(side * SCALE for side in margin))
-        return [plane.contiguous() for plane in planes]  # a copy of rows with gaps between them would not be asynchronous
+        return [
+            plane.contiguous() for plane in planes
+        ]  # a copy of rows with gaps between them would not be asynchronous
 
     def free(self) -> None:
         """Give back what is held for speed alone."""

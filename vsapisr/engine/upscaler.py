@@ -68,7 +68,9 @@ class Upscaler:
 
     def render(self, planes: list[np.ndarray], colour: Colour, out: list[np.ndarray], out_colour: Colour) -> None:
         """Read the source's ``planes``, fill ``out``. All tiles of a frame come from one plan."""
-        self.in_memory(lambda plan: self.run(plan, lambda tile: self.start(self.job(tile, planes, colour, out_colour)), out))
+        self.in_memory(
+            lambda plan: self.run(plan, lambda tile: self.start(self.job(tile, planes, colour, out_colour)), out)
+        )
 
     def in_memory[T](self, work: Callable[[tuple[Tile, ...]], T]) -> T:
         """``work`` with the plan of tiles, again with less when memory ran out."""
@@ -80,7 +82,9 @@ class Upscaler:
                 self.take_less(plan, batch, error)
 
     def job(self, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Job:
-        return Job(self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile)
+        return Job(
+            self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile
+        )
 
     def start(self, job: Job) -> Future:
         return self.engine.submit(job)

@@ -121,7 +121,9 @@ class CosineAttention(nn.Module):
     def __init__(self, heads: int, bias_dim: int, queries: int, keys: int, window: int):
         super().__init__()
         self.logit_scale = nn.Parameter(torch.full((heads, 1, 1), math.log(10.0)))
-        self.cpb_mlp = nn.Sequential(nn.Linear(2, bias_dim), nn.ReLU(inplace=True), nn.Linear(bias_dim, heads, bias=False))
+        self.cpb_mlp = nn.Sequential(
+            nn.Linear(2, bias_dim), nn.ReLU(inplace=True), nn.Linear(bias_dim, heads, bias=False)
+        )
         anchors = min(queries, keys)
         margin = (window - anchors) // 2
         self.table = (-(anchors - 1) - margin, window - 1 - margin)
@@ -143,11 +145,15 @@ class CosineAttention(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """``q`` (N, heads, Tq, d), ``k`` and ``v`` (N, heads, Tk, d), ``mask`` (windows, Tq, Tk) -> (N, heads, Tq, d)."""
         # In fp16 the sum of squares and eps would underflow: normalise in fp32 whatever the precision is.
-        cosine = F.normalize(q.float(), dim=-1).to(q.dtype) @ F.normalize(k.float(), dim=-1).to(k.dtype).transpose(-2, -1)
+        cosine = F.normalize(q.float(), dim=-1).to(q.dtype) @ F.normalize(k.float(), dim=-1).to(k.dtype).transpose(
+            -2, -1
+        )
         logits = cosine * self.scale() + self.bias()
         if mask is not None:
             n, heads, tq, tk = logits.shape
-            logits = (logits.view(-1, mask.shape[0], heads, tq, tk) + mask[:, None].to(logits.dtype)).view(n, heads, tq, tk)
+            logits = (logits.view(-1, mask.shape[0], heads, tq, tk) + mask[:, None].to(logits.dtype)).view(
+                n, heads, tq, tk
+            )
         return logits.softmax(dim=-1).to(v.dtype) @ v
 
 
@@ -240,9 +246,7 @@ class Stage(nn.Module):
 
     def __init__(self, config: GRLConfig, drop_paths: list[float]):
         super().__init__()
-        self.blocks = nn.ModuleList(
-            Block(config, shifted=i % 2 == 0, drop_path=p) for i, p in enumerate(drop_paths)
-        )
+        self.blocks = nn.ModuleList(Block(config, shifted=i % 2 == 0, drop_path=p) for i, p in enumerate(drop_paths))
         self.conv = nn.Conv2d(config.dim, config.dim, 3, padding=1)
 
 

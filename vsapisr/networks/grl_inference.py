@@ -236,8 +236,10 @@ class GRLInference(nn.Module):
             bottom = min(top + band, rows)
             image = x.new_empty(b, (bottom - top) * side + 2, columns * side, c)
             self.to_windows(image[:, 1:-1]).copy_(x[:, top:bottom])
-            for edge, row in ((image[:, 0], x[:, top - 1, :, -1] if top else None),
-                              (image[:, -1], x[:, bottom, :, 0] if bottom < rows else None)):
+            for edge, row in (
+                (image[:, 0], x[:, top - 1, :, -1] if top else None),
+                (image[:, -1], x[:, bottom, :, 0] if bottom < rows else None),
+            ):
                 edge.zero_() if row is None else edge.copy_(row.flatten(1, 2))
             out = F.conv2d(image.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
             target[:, top:bottom] += self.to_windows(out)

@@ -18,9 +18,23 @@ from torch import Tensor
 from ..errors import ClipError
 
 GRAY, RGB, YUV = 1, 2, 3  # VSColorFamily
-KR_KB = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
-MATRIX_NAMES = {0: "RGB", 8: "YCgCo", 10: "BT.2020 constant luminance", 11: "YDzDx", 12: "derived from the primaries",
-                13: "derived, constant luminance", 14: "ICtCp"}
+KR_KB = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+MATRIX_NAMES = {
+    0: "RGB",
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "YDzDx",
+    12: "derived from the primaries",
+    13: "derived, constant luminance",
+    14: "ICtCp",
+}
 # chroma location -> place of a chroma sample between the first (0) and last (1) luma sample that share it: (x, y)
 CHROMA_PLACES = {0: (0, 0.5), 1: (0.5, 0.5), 2: (0, 0), 3: (0.5, 0), 4: (0, 1), 5: (0.5, 1)}
 

@@ -71,8 +71,10 @@ def keep_colours(enlarged: Tensor, source: Tensor) -> Tensor:
     rows = max(1, (DEVICE_BAND if enlarged.is_cuda else CPU_BAND) // row)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        planes = [plane.unflatten(-1, (width, scale)).unflatten(-3, (bottom - top, scale))
-                  for plane in enlarged[..., top * scale : bottom * scale, :].unbind(1)]
+        planes = [
+            plane.unflatten(-1, (width, scale)).unflatten(-3, (bottom - top, scale))
+            for plane in enlarged[..., top * scale : bottom * scale, :].unbind(1)
+        ]
         red, green, blue = (plane.float() for plane in planes)
         y = luma(red, green, blue)
         margin = y.clamp(0, 1).mul_(OF_LUMA).add_(MARGIN)

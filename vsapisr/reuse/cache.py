@@ -124,7 +124,9 @@ class TileCache:
 
 def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     """Equal bit for bit: -0.0 is not 0.0, and a NaN is itself."""
-    return all(x.shape == y.shape and bool((x.view(f"u{x.itemsize}") == y.view(f"u{y.itemsize}")).all()) for x, y in zip(a, b))
+    return all(
+        x.shape == y.shape and bool((x.view(f"u{x.itemsize}") == y.view(f"u{y.itemsize}")).all()) for x, y in zip(a, b)
+    )
 
 
 def compact(tensors: list[Tensor]) -> list[Tensor]:

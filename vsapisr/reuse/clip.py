@@ -79,13 +79,16 @@ class ClipUpscaler(Upscaler):
         known, pyramid = self.pyramid
         if known is not plan:
             known, pyramid = self.pyramid = self.new_pyramid(plan)
-        here, *others = (
-            self.signature(m, frames[m]) if m in frames else None for m in (n, n - 1, n + 1)
-        )
+        here, *others = (self.signature(m, frames[m]) if m in frames else None for m in (n, n - 1, n + 1))
         return pyramid.choose(*(other and here.changed(other) for other in others))
 
     def frame(
-        self, n: int, frames: Mapping[int, list[np.ndarray]], colour: Colour, out: list[np.ndarray], out_colour: Colour,
+        self,
+        n: int,
+        frames: Mapping[int, list[np.ndarray]],
+        colour: Colour,
+        out: list[np.ndarray],
+        out_colour: Colour,
         properties: Mapping[int, Mapping[str, object]] = MappingProxyType({}),
     ) -> float:
         """Fill ``out`` with frame ``n``, made from what ``needs`` named; the share of it that was taken over.
@@ -127,8 +130,14 @@ class ClipUpscaler(Upscaler):
     def key(self, n: int, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Hashable:
         """Equal for tiles that are to be looked at as one."""
         y, x = tile.y, tile.x
-        place = (y.stop - y.start, y.keep_start - y.start, y.keep_stop - y.start, x.stop - x.start, x.keep_start - x.start,
-                 x.keep_stop - x.start)
+        place = (
+            y.stop - y.start,
+            y.keep_start - y.start,
+            y.keep_stop - y.start,
+            x.stop - x.start,
+            x.keep_start - x.start,
+            x.keep_stop - x.start,
+        )
         edges = (y.start == 0, y.stop == self.height, x.start == 0, x.stop == self.width)
         return self.signature(n, planes).key(tile), place, edges, colour, out_colour
 

@@ -56,7 +56,9 @@ class Held:
         else:
             changed = self.update(now)
         if changed:
-            self.shown = [anchor[: plane.shape[0], : plane.shape[1]].copy() for anchor, plane in zip(self.anchors[0], planes)]
+            self.shown = [
+                anchor[: plane.shape[0], : plane.shape[1]].copy() for anchor, plane in zip(self.anchors[0], planes)
+            ]
         return self.shown
 
     def block(self, plane: int) -> tuple[int, int]:

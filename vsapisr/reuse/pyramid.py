@@ -36,9 +36,15 @@ class Pyramid:
     def __init__(self, width: int, height: int, plan: tuple[Tile, ...], overlap: int):
         self.cells: list[Tile] = []
         self.tops = tuple(self.divided(tile, width, height, overlap) for tile in plan)
-        edges = [[bound(t) for t in self.cells] for bound in
-                 (lambda t: t.y.start, lambda t: -(-t.y.stop // BLOCK) * BLOCK,
-                  lambda t: t.x.start, lambda t: -(-t.x.stop // BLOCK) * BLOCK)]
+        edges = [
+            [bound(t) for t in self.cells]
+            for bound in (
+                lambda t: t.y.start,
+                lambda t: -(-t.y.stop // BLOCK) * BLOCK,
+                lambda t: t.x.start,
+                lambda t: -(-t.x.stop // BLOCK) * BLOCK,
+            )
+        ]
         self.top, self.bottom, self.left, self.right = (np.array(edge) // BLOCK for edge in edges)
 
     def divided(self, tile: Tile, width: int, height: int, overlap: int) -> Node:
@@ -72,8 +78,10 @@ class Pyramid:
         """For each cell, whether its tile reads a block that is True in ``changed``."""
         total = np.zeros(np.add(changed.shape, 1), np.int64)
         total[1:, 1:] = changed.cumsum(0).cumsum(1)
-        return (total[self.bottom, self.right] - total[self.top, self.right]
-                > total[self.bottom, self.left] - total[self.top, self.left])
+        return (
+            total[self.bottom, self.right] - total[self.top, self.right]
+            > total[self.bottom, self.left] - total[self.top, self.left]
+        )
 
     def choose(self, before: np.ndarray | None, after: np.ndarray | None) -> tuple[Tile, ...]:
         """The tiles of a frame: the largest all of whose cells are of no use to its neighbours, else cells.

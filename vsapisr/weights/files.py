@@ -54,7 +54,9 @@ def find(model: str) -> Path:
         return path
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise WeightsError(f"model file {model!r} does not exist")
-    raise WeightsError(f"unknown model {model!r}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path")
+    raise WeightsError(
+        f"unknown model {model!r}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path"
+    )
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -89,7 +91,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
     return dict(content)
 
@@ -129,14 +133,18 @@ def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
     """Read the configuration off the shapes of the weights (``path`` is for the error)."""
     attention = "layers.0.blocks.0.attn."
     first, bias = "conv_first.weight", attention + "window_attn.attn_transform.cpb_mlp.0.weight"
-    window, stripe = (attention + f"{name}.logit_scale" for name in ("window_attn.attn_transform", "stripe_attn.attn_transform1"))
+    window, stripe = (
+        attention + f"{name}.logit_scale" for name in ("window_attn.attn_transform", "stripe_attn.attn_transform1")
+    )
     mlp = "layers.0.blocks.0.mlp.fc1.weight"
     required = (first, attention + "qkv.body.weight", window, stripe, bias, mlp)
     if missing := next((name for name in required if name not in state or not state[name].ndim), None):
         some = ", ".join(list(state)[:3])
         raise WeightsError(f"{path} holds another network, not GRL: it has no {missing} (it starts with {some})")
     if "conv_up2.weight" not in state:
-        raise WeightsError(f"{path} holds a GRL of another scale; only four times is supported (it has no conv_up2.weight)")
+        raise WeightsError(
+            f"{path} holds a GRL of another scale; only four times is supported (it has no conv_up2.weight)"
+        )
     blocks = [re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name) for name in state]
     places = {(int(m[1]), int(m[2])) for m in blocks if m}
     depths = tuple(len({b for s, b in places if s == stage}) for stage in range(1 + max(s for s, _ in places)))

@@ -47,14 +47,16 @@ class Published:
         return self.sha256 is None or found.startswith(self.sha256)
 
 
-PUBLISHED: Mapping[str, Published] = MappingProxyType({
-    "apisr-grl-gan": Published(
-        url="https://github.com/Kiteretsu77/APISR/releases/download/v0.1.0/4x_APISR_GRL_GAN_generator.pth",
-        file="4x_APISR_GRL_GAN_generator.pth",
-        sha256=None,
-        licence="weights of APISR's authors, from a GPL-3.0 repository that says they are for academic use",
-    ),
-})
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {
+        "apisr-grl-gan": Published(
+            url="https://github.com/Kiteretsu77/APISR/releases/download/v0.1.0/4x_APISR_GRL_GAN_generator.pth",
+            file="4x_APISR_GRL_GAN_generator.pth",
+            sha256=None,
+            licence="weights of APISR's authors, from a GPL-3.0 repository that says they are for academic use",
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,9 @@ class GRLCuda(nn.Module):
                 try:
                     self.take_kernels(grl)
                 except Exception as error:  # a compiler may fail in any way; the plain form does the same work
-                    log.warning("fast kernels cannot be used on %s, going on without: %s", self.device, first_line(error))
+                    log.warning(
+                        "fast kernels cannot be used on %s, going on without: %s", self.device, first_line(error)
+                    )
                     self.kernel_body = self.kernel_tail = None
             self.ready = True
 
@@ -114,18 +116,29 @@ class GRLCuda(nn.Module):
         strip = 16 * features.numel() * features.element_size() // 3  # of several strips
         first = Tilings()
         body_right = self.agrees("body", lambda: body(trial, first), lambda: features)
-        tail_right = self.agrees("tail", lambda: tail(features, height, width, first, strip),
-                                 lambda: self.plain_tail(features, height, width))
+        tail_right = self.agrees(
+            "tail",
+            lambda: tail(features, height, width, first, strip),
+            lambda: self.plain_tail(features, height, width),
+        )
         if not (body_right or tail_right):
             return
         chosen = tuning.choose(grl.to(self.device), self.dtype, self.device)
         if body_right and (chosen == first or self.agrees("body", lambda: body(trial, chosen), lambda: features)):
             self.kernel_body = lambda image: body(image, chosen)
-        if tail_right and (chosen == first or self.agrees("tail", lambda: tail(features, height, width, chosen, strip),
-                                                          lambda: self.plain_tail(features, height, width))):
+        if tail_right and (
+            chosen == first
+            or self.agrees(
+                "tail",
+                lambda: tail(features, height, width, chosen, strip),
+                lambda: self.plain_tail(features, height, width),
+            )
+        ):
             self.kernel_tail = lambda x, height, width: tail(x, height, width, chosen)
         if self.use == "auto" and self.device.type == "cuda":
-            pays = tuning.cached(f"{tuning.key(grl, self.dtype, self.device)}-parts", lambda: self.what_pays(tuning.milliseconds))
+            pays = tuning.cached(
+                f"{tuning.key(grl, self.dtype, self.device)}-parts", lambda: self.what_pays(tuning.milliseconds)
+            )
             self.kernel_body = self.kernel_body if pays["body"] else None
             self.kernel_tail = self.kernel_tail if pays["tail"] else None
 
@@ -140,8 +153,13 @@ class GRLCuda(nn.Module):
         accepted = TOLERANCE[self.dtype] * max(1.0, wanted.abs().max().item())
         if difference <= accepted:  # false for NaN
             return True
-        log.warning("the fast %s is inaccurate on %s (difference %.3g, at most %.3g), going on without", name, self.device,
-                    difference, accepted)
+        log.warning(
+            "the fast %s is inaccurate on %s (difference %.3g, at most %.3g), going on without",
+            name,
+            self.device,
+            difference,
+            accepted,
+        )
         return False
 
     def what_pays(self, milliseconds: Callable[[Callable[[], object]], float]) -> dict[str, bool]:
@@ -154,13 +172,17 @@ class GRLCuda(nn.Module):
         }
         pays = {}
         for name, (kernels, plain, values) in calls.items():
-            pays[name] = kernels is not None and milliseconds(lambda: kernels(*values)) < milliseconds(lambda: plain(*values))
+            pays[name] = kernels is not None and milliseconds(lambda: kernels(*values)) < milliseconds(
+                lambda: plain(*values)
+            )
             log.info("%s on %s: %s", name, self.device, "kernels" if pays[name] else "plain form")
         return pays
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
-        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():  # kernels start on the current one
+        with (
+            torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+        ):  # kernels start on the current one
             if not self.ready:
                 self.prepare()
             height, width = image.shape[-2:]

@@ -111,8 +111,9 @@ def window_head(x, matrices, vectors, scales, position, head, HEADS: tl.constexp
 
 
 @triton.jit
-def stripe_head(x, sums, matrices, vectors, scales, gather, spread, head, HEADS: tl.constexpr, C: tl.constexpr,
-                D: tl.constexpr):
+def stripe_head(
+    x, sums, matrices, vectors, scales, gather, spread, head, HEADS: tl.constexpr, C: tl.constexpr, D: tl.constexpr
+):
     """One head of the anchored branch: (T, C) and sums of 2x2 tokens (A, C) -> (T, D) fp32."""
     q = unit(project(x, matrices, vectors, 3 * HEADS + head, C, D), x)
     k = unit(project(x, matrices, vectors, 4 * HEADS + head, C, D), x)
@@ -153,8 +154,23 @@ def window_kernel(x, out, matrices, vectors, positions, scales, height, width, C
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def block_kernel(x, out, shifted, matrices, vectors, positions, scales, gather, spread, height, width, C: tl.constexpr,
-                 HEADS: tl.constexpr, HIDDEN: tl.constexpr, SHIFTED: tl.constexpr):
+def block_kernel(
+    x,
+    out,
+    shifted,
+    matrices,
+    vectors,
+    positions,
+    scales,
+    gather,
+    spread,
+    height,
+    width,
+    C: tl.constexpr,
+    HEADS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    SHIFTED: tl.constexpr,
+):
     """A block on (B, H, W, C); with ``SHIFTED`` its window branch has been computed: ``shifted`` (B, H, W, C / 2).
 
     A program touches its own window alone, so ``out`` may be ``x``.
@@ -182,11 +198,15 @@ def block_kernel(x, out, shifted, matrices, vectors, positions, scales, gather, 
         else:
             half = window_head(tokens, matrices, vectors, scales, positions, head, HEADS, C, D).to(tokens.dtype)
         rows = head * D + narrow
-        attention = tl.dot(half, tl.load(weight + rows[:, None] * C + columns[None, :]), attention, input_precision="ieee")
+        attention = tl.dot(
+            half, tl.load(weight + rows[:, None] * C + columns[None, :]), attention, input_precision="ieee"
+        )
     for head in tl.static_range(HEADS):
         half = stripe_head(tokens, sums, matrices, vectors, scales, gather, spread, head, HEADS, C, D).to(tokens.dtype)
         rows = C // 2 + head * D + narrow
-        attention = tl.dot(half, tl.load(weight + rows[:, None] * C + columns[None, :]), attention, input_precision="ieee")
+        attention = tl.dot(
+            half, tl.load(weight + rows[:, None] * C + columns[None, :]), attention, input_precision="ieee"
+        )
 
     vectors += joint + C
     total = tokens.to(tl.float32) + layer_norm(attention, vectors, C)
@@ -233,8 +253,17 @@ class PackedBlock:
         # Rows of qkv go by branch, then q, k, v, then head; the anchors' follow as a seventh of the same kind.
         layers = torch.cat((qkv.weight, anchor.weight / config.anchor_down**2)).view(7 * heads, -1, dim).transpose(1, 2)
         matrices = (layers, attention.proj.weight.t(), block.mlp.fc1.weight.t(), block.mlp.fc2.weight.t())
-        vectors = (qkv.bias, anchor.bias, attention.proj.bias, block.norm1.weight, block.norm1.bias, block.mlp.fc1.bias,
-                   block.mlp.fc2.bias, block.norm2.weight, block.norm2.bias)
+        vectors = (
+            qkv.bias,
+            anchor.bias,
+            attention.proj.bias,
+            block.norm1.weight,
+            block.norm1.bias,
+            block.mlp.fc1.bias,
+            block.mlp.fc2.bias,
+            block.norm2.weight,
+            block.norm2.bias,
+        )
         window = attention.window_attn["attn_transform"]
         gather, spread = (attention.stripe_attn[f"attn_transform{i}"] for i in (1, 2))
         masks = shift_mask(2 * config.window, 2 * config.window, config.window)[:, None].to(qkv.weight.device)
@@ -252,8 +281,19 @@ class PackedBlock:
         """``out`` (B, H, W, C / 2) = the window branch of a shifted block."""
         b, h, w, c = x.shape
         window_kernel[(b * (h // 8) * (w // 8),)](
-            x, out, self.matrices, self.vectors, self.positions, self.scales, h, w, C=c, HEADS=self.heads,
-            num_warps=tiling.warps, maxnreg=tiling.registers)
+            x,
+            out,
+            self.matrices,
+            self.vectors,
+            self.positions,
+            self.scales,
+            h,
+            w,
+            C=c,
+            HEADS=self.heads,
+            num_warps=tiling.warps,
+            maxnreg=tiling.registers,
+        )
 
     def run(self, x: Tensor, out: Tensor, tiling: BlockTiling, window_tiling: BlockTiling) -> None:
         """``out`` = the block of ``x``, both contiguous (B, H, W, C); ``out`` may be ``x``."""
@@ -263,9 +303,25 @@ class PackedBlock:
         if self.shift:
             shifted = x.new_empty(b, h, w, c // 2)
             self.run_window(x, shifted, window_tiling)
-        block_kernel[grid](x, out, shifted, self.matrices, self.vectors, self.positions, self.scales, self.gather,
-                           self.spread, h, w, C=c, HEADS=self.heads, HIDDEN=self.hidden, SHIFTED=self.shift,
-                           num_warps=tiling.warps, maxnreg=tiling.registers)
+        block_kernel[grid](
+            x,
+            out,
+            shifted,
+            self.matrices,
+            self.vectors,
+            self.positions,
+            self.scales,
+            self.gather,
+            self.spread,
+            h,
+            w,
+            C=c,
+            HEADS=self.heads,
+            HIDDEN=self.hidden,
+            SHIFTED=self.shift,
+            num_warps=tiling.warps,
+            maxnreg=tiling.registers,
+        )
 
 
 def position(bias: Tensor, dtype: torch.dtype) -> Tensor:

@@ -23,9 +23,31 @@ PADDED_PLANES = 32
 
 
 @triton.jit(do_not_specialize=["height", "in_top", "in_rows", "out_top", "out_rows"])  # a row count of 1 is no constant
-def conv_kernel(x, weight, bias, out, residual, norm, last, height, width, in_top, in_rows, out_top, out_rows, slope,
-                C: tl.constexpr, TAPS: tl.constexpr, SCALE: tl.constexpr, BY: tl.constexpr, BX: tl.constexpr,
-                RESIDUAL: tl.constexpr, NORM: tl.constexpr, LAST: tl.constexpr, STAGES: tl.constexpr):
+def conv_kernel(
+    x,
+    weight,
+    bias,
+    out,
+    residual,
+    norm,
+    last,
+    height,
+    width,
+    in_top,
+    in_rows,
+    out_top,
+    out_rows,
+    slope,
+    C: tl.constexpr,
+    TAPS: tl.constexpr,
+    SCALE: tl.constexpr,
+    BY: tl.constexpr,
+    BX: tl.constexpr,
+    RESIDUAL: tl.constexpr,
+    NORM: tl.constexpr,
+    LAST: tl.constexpr,
+    STAGES: tl.constexpr,
+):
     """Rows ``out_top`` to ``out_top + out_rows`` of a convolution C -> C of (B, height, width, C), zero beyond its edges.
 
     ``x`` holds rows ``in_top`` to ``in_top + in_rows`` of the image. ``SCALE`` 1: 3x3 taps. ``SCALE`` 2: 2x2 taps for each
@@ -57,13 +79,17 @@ def conv_kernel(x, weight, bias, out, residual, norm, last, height, width, in_to
     first = ((image * out_rows + top - out_top) * SCALE) * (width * SCALE) + left * SCALE
     place = ((row * SCALE + phase_y) * (width * SCALE) + column * SCALE + phase_x) * C
     if RESIDUAL:
-        acc += tl.load(residual + first * C + place[:, None] + channel[None, :], mask=kept[:, None], other=0.0).to(tl.float32)
+        acc += tl.load(residual + first * C + place[:, None] + channel[None, :], mask=kept[:, None], other=0.0).to(
+            tl.float32
+        )
     acc = tl.where(acc >= 0, acc, acc * slope)
     if NORM:
         acc = layer_norm(acc, norm, C)
     if LAST:
         plane = tl.arange(0, LAST)
-        acc = tl.dot(acc.to(x.dtype.element_ty), tl.load(last + channel[:, None] * LAST + plane[None, :]), input_precision="ieee")
+        acc = tl.dot(
+            acc.to(x.dtype.element_ty), tl.load(last + channel[:, None] * LAST + plane[None, :]), input_precision="ieee"
+        )
         area = out_rows.to(tl.int64) * width
         first = image * 27 * area + (top - out_top).to(tl.int64) * width + left
         target = out + first + (plane * area)[None, :] + (row * width + column)[:, None]
@@ -109,8 +135,17 @@ class Rows:
 class PackedConv:
     """A convolution's constants as the kernel reads them, and its launch."""
 
-    def __init__(self, conv: nn.Conv2d, dtype: torch.dtype, device: torch.device, *, scale: int = 1, slope: float = 1.0,
-                 norm: nn.LayerNorm | None = None, last: nn.Conv2d | None = None):
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        scale: int = 1,
+        slope: float = 1.0,
+        norm: nn.LayerNorm | None = None,
+        last: nn.Conv2d | None = None,
+    ):
         channels = conv.in_channels
         weight = folded_weight(conv.weight) if scale == 2 else conv.weight
         weight = weight.view(scale**2, channels, channels, -1).permute(0, 3, 2, 1)
@@ -123,8 +158,16 @@ class PackedConv:
             taps = last.weight.permute(1, 2, 3, 0).reshape(channels, PLANES)  # column: tap, then colour
             self.last = nn.functional.pad(taps, (0, PADDED_PLANES - PLANES)).contiguous().to(device, dtype)
 
-    def run(self, x: Tensor, have: Rows, out: Tensor, want: Rows, height: int, tiling: ConvTiling,
-            residual: Tensor | None = None) -> None:
+    def run(
+        self,
+        x: Tensor,
+        have: Rows,
+        out: Tensor,
+        want: Rows,
+        height: int,
+        tiling: ConvTiling,
+        residual: Tensor | None = None,
+    ) -> None:
         """Fill ``out`` with rows ``want`` of the result, from ``x`` (B, have.count, W, C), rows ``have`` of ``height``.
 
         ``out`` is (B, scale * want.count, scale * W, C), or (B, 27, want.count, W); ``residual`` is shaped like it, may
@@ -133,9 +176,28 @@ class PackedConv:
         b, _, w, c = x.shape
         tiles = triton.cdiv(want.count, tiling.rows) * triton.cdiv(w, tiling.columns)
         conv_kernel[(tiles * self.scale**2, b)](
-            x, self.weight, self.bias, out, out if residual is None else residual, self.bias if self.norm is None else self.norm,
-            self.weight if self.last is None else self.last, height, w, have.top, have.count, want.top, want.count, self.slope,
-            C=c, TAPS=4 - self.scale, SCALE=self.scale, BY=tiling.rows, BX=tiling.columns,
-            RESIDUAL=residual is not None, NORM=self.norm is not None, LAST=0 if self.last is None else PADDED_PLANES,
-            STAGES=tiling.stages, num_warps=tiling.warps,
+            x,
+            self.weight,
+            self.bias,
+            out,
+            out if residual is None else residual,
+            self.bias if self.norm is None else self.norm,
+            self.weight if self.last is None else self.last,
+            height,
+            w,
+            have.top,
+            have.count,
+            want.top,
+            want.count,
+            self.slope,
+            C=c,
+            TAPS=4 - self.scale,
+            SCALE=self.scale,
+            BY=tiling.rows,
+            BX=tiling.columns,
+            RESIDUAL=residual is not None,
+            NORM=self.norm is not None,
+            LAST=0 if self.last is None else PADDED_PLANES,
+            STAGES=tiling.stages,
+            num_warps=tiling.warps,
         )

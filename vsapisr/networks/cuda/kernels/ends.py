@@ -16,7 +16,9 @@ COLUMNS = 512  # of a program of last_kernel
 
 
 @triton.jit(do_not_specialize=["height", "width"])
-def first_kernel(image, weight, bias, norm, mean, features, normed, height, width, C: tl.constexpr, BLOCK: tl.constexpr):
+def first_kernel(
+    image, weight, bias, norm, mean, features, normed, height, width, C: tl.constexpr, BLOCK: tl.constexpr
+):
     """3x3 convolution of (B, 3, height, width) minus its mean -> (B, height, width, C), and its LayerNorm.
 
     ``weight`` is (27, C): taps, then colours.
@@ -41,7 +43,9 @@ def first_kernel(image, weight, bias, norm, mean, features, normed, height, widt
 
 
 @triton.jit(do_not_specialize=["in_top", "in_rows", "height", "out_top", "kept_height"])
-def last_kernel(planes, bias, out, width, in_top, in_rows, height, out_top, kept_height, kept_width, BLOCK: tl.constexpr):
+def last_kernel(
+    planes, bias, out, width, in_top, in_rows, height, out_top, kept_height, kept_width, BLOCK: tl.constexpr
+):
     """Sum of the 27 planes, shifted: rows from ``out_top`` on of (B, 3, kept_height, kept_width)."""
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     y = out_top + tl.program_id(1)
@@ -73,8 +77,9 @@ class PackedFirst:
         image = image.contiguous()
         b, _, h, w = image.shape
         features, normed = (image.new_empty(b, h, w, self.channels) for _ in range(2))
-        first_kernel[(triton.cdiv(h * w, PIXELS), b)](image, self.weight, self.bias, self.norm, self.mean, features, normed,
-                                                      h, w, C=self.channels, BLOCK=PIXELS)
+        first_kernel[(triton.cdiv(h * w, PIXELS), b)](
+            image, self.weight, self.bias, self.norm, self.mean, features, normed, h, w, C=self.channels, BLOCK=PIXELS
+        )
         return features, normed
 
 
@@ -84,5 +89,16 @@ def sum_planes(planes: Tensor, have: Rows, bias: Tensor, out: Tensor, want: Rows
     rows = min(want.stop, kept_height) - want.top
     if rows > 0:
         grid = (triton.cdiv(kept_width, COLUMNS), rows, 3 * b)
-        last_kernel[grid](planes, bias, out, planes.shape[3], have.top, have.count, height, want.top, kept_height, kept_width,
-                          BLOCK=COLUMNS)
+        last_kernel[grid](
+            planes,
+            bias,
+            out,
+            planes.shape[3],
+            have.top,
+            have.count,
+            height,
+            want.top,
+            kept_height,
+            kept_width,
+            BLOCK=COLUMNS,
+        )

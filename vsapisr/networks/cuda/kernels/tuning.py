@@ -27,12 +27,18 @@ log = logging.getLogger("vsapisr")
 CALLS, ROUNDS = 5, 5
 MAP = (1, 512, 512)  # batch, height, width of what is measured: several times the second-level cache when enlarged
 CONV_TILINGS = (
-    ConvTiling(rows=8, columns=16, warps=4, stages=3), ConvTiling(rows=4, columns=32, warps=4, stages=3),
-    ConvTiling(rows=8, columns=32, warps=8, stages=3), ConvTiling(rows=8, columns=32, warps=8, stages=2),
-    ConvTiling(rows=8, columns=32, warps=8, stages=1), ConvTiling(rows=4, columns=16, warps=4, stages=3),
+    ConvTiling(rows=8, columns=16, warps=4, stages=3),
+    ConvTiling(rows=4, columns=32, warps=4, stages=3),
+    ConvTiling(rows=8, columns=32, warps=8, stages=3),
+    ConvTiling(rows=8, columns=32, warps=8, stages=2),
+    ConvTiling(rows=8, columns=32, warps=8, stages=1),
+    ConvTiling(rows=4, columns=16, warps=4, stages=3),
 )
 BLOCK_TILINGS = (
-    BlockTiling(warps=4), BlockTiling(warps=4, registers=168), BlockTiling(warps=4, registers=128), BlockTiling(warps=8),
+    BlockTiling(warps=4),
+    BlockTiling(warps=4, registers=168),
+    BlockTiling(warps=4, registers=128),
+    BlockTiling(warps=8),
 )
 
 
@@ -91,7 +97,9 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
         return fastest(fitting, lambda tiling: packed.run(x, rows, target, rows, h, tiling))
 
     return Tilings(
-        window=window, block=whole, conv=of_conv(grl.conv_hr, out, slope=0.2),
+        window=window,
+        block=whole,
+        conv=of_conv(grl.conv_hr, out, slope=0.2),
         phases=of_conv(grl.conv_up2, x.new_empty(b, 2 * h, 2 * w, grl.config.dim), scale=2, slope=0.2),
         last=of_conv(grl.conv_hr, x.new_empty(b, PLANES, h, w), slope=0.2, last=grl.conv_last),
     )
@@ -100,8 +108,15 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
 def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
     """Everything that the choice depends on: device, compiler, kernels, hyperparameters, type."""
     sources = b"".join(Path(module.__file__).read_bytes() for module in (block, conv, ends))
-    parts = (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device), triton.__version__,
-             torch.__version__, hashlib.sha256(sources).hexdigest(), grl.config, dtype)
+    parts = (
+        torch.cuda.get_device_name(device),
+        torch.cuda.get_device_capability(device),
+        triton.__version__,
+        torch.__version__,
+        hashlib.sha256(sources).hexdigest(),
+        grl.config,
+        dtype,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
