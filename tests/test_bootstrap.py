@@ -113,7 +113,7 @@ def test_real_interpreter_passes_the_probe():
 
 def checkout(folder: Path) -> Path:
     """A checkout with a finished environment."""
-    (folder / "vsapisr").mkdir(parents=True)
+    (folder / "vsapisr" / "bridge").mkdir(parents=True)
     for name in ("setup.py", "pyproject.toml", "vsapisr/bridge/plugin.c"):
         (folder / name).write_text(name)
     venv = folder / ".venv"
@@ -142,7 +142,7 @@ def test_fingerprint_follows_what_the_installation_is_made_from(tmp_path: Path, 
     before = bootstrap.fingerprint(str(root))
     (root / "README.md").write_text("words")
     assert bootstrap.fingerprint(str(root)) == before
-    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text("changed")
     assert bootstrap.fingerprint(str(root)) != before
 

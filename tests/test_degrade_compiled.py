@@ -51,7 +51,7 @@ def pictures(height: int, width: int) -> list[np.ndarray]:
 
 def test_it_was_compiled_here():
     """Else the tests below would all be skipped where the library is wanted."""
-    library = libraries.load("degrade", "")
+    library = libraries.load(compiled.__file__, "degrade", "")
     assert library is not None or sys.platform != "linux"
     if platform.machine() == "x86_64" and "avx2" in Path("/proc/cpuinfo").read_text():
         assert library.vsapisr_degrade_level() >= 1

@@ -25,7 +25,13 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = "vapoursynth/plugins/apisr/"
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 PROBE = "import vapoursynth as vs; print(vs.core.apisr.Version()['bridge'], vs.core.apisr.plugin_path)"
-KERNELS = "from vsapisr import libraries; print(all(libraries.path(name, '').is_file() for name in ('cpu', 'degrade')))"
+KERNELS = """import sys
+sys.modules["vapoursynth"] = None  # not importable
+from vsapisr import libraries
+from vsapisr.networks.cpu import network
+print(libraries.path(network.__file__, "cpu", "").is_file())
+"""
+DEGRADE = f"train/degradation/libvsapisr_degrade{SUFFIX}"
 
 pytestmark = [
     pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="not a checkout"),
@@ -55,6 +61,7 @@ def checkout(tmp_path_factory) -> Path:
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "vsapisr", folder / "vsapisr", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copytree(ROOT / "train" / "degradation" / "native", folder / "train" / "degradation" / "native")
     models = folder / "vsapisr" / "weights" / "models"
     models.mkdir(exist_ok=True)
     (models / "probe.safetensors").write_bytes(b"weights")
@@ -110,8 +117,8 @@ def plugin_files(environment: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-LIBRARIES = {f"libvsapisr{name}{SUFFIX}" for name in ("", "_cpu", "_degrade")}
-ALL_FILES = {"apisr/manifest.vs", *(f"apisr/{name}" for name in LIBRARIES)}
+PLUGIN_FILES = {"apisr/manifest.vs", f"apisr/libvsapisr{SUFFIX}"}
+LIBRARIES = {f"{PLUGIN}libvsapisr{SUFFIX}", f"vsapisr/networks/cpu/libvsapisr_cpu{SUFFIX}"}
 
 
 def test_wheel_has_the_stable_abi_tag_of_this_platform(wheel):
@@ -129,8 +136,9 @@ def test_wheel_contents(wheel):
         scripts = archive.read(f"{info}/entry_points.txt").decode()
         records = {row[0] for row in csv.reader(archive.read(f"{info}/RECORD").decode().splitlines())}
     assert {name for name in names if name.startswith("vapoursynth/")} == {
-        "vapoursynth/plugins/" + f for f in ALL_FILES
+        "vapoursynth/plugins/" + f for f in PLUGIN_FILES
     }
+    assert {name for name in names if name.endswith(SUFFIX)} == LIBRARIES
     assert {"vsapisr/__init__.py", "vsapisr/py.typed", "vsapisr/networks/grl.py"} <= names
     assert {"vsapisr/weights/models/probe.safetensors", "vsapisr/weights/models/probe.md"} <= names
     assert {name.split("/")[0] for name in names} == {"vapoursynth", "vsapisr", info}
@@ -147,7 +155,7 @@ def test_library_asks_nothing_of_python_at_load_time(wheel, tmp_path, name):
     if not nm or sys.platform == "win32":
         pytest.skip("no nm here")
     with zipfile.ZipFile(wheel) as archive:
-        library = archive.extract(PLUGIN + name, tmp_path)
+        library = archive.extract(name, tmp_path)
     undefined = run(nm, "-u", library)
     assert not [line for line in undefined.splitlines() if " _Py" in line or " Py" in line]
     if shutil.which("readelf"):
@@ -172,22 +180,23 @@ def see_in_vspipe(environment: Path, tmp_path: Path) -> str:
 
 
 def test_install_then_editable_then_uninstall(checkout, wheel, environment, tmp_path):
-    """Each over the one before, the strict editable mode over the other: three files in the plugin folder, then none."""
+    """Each over the one before, the strict editable mode over the other: the plugin in its folder, then not."""
     wheel_install = ["install", "--quiet", "--no-deps", "--no-index", wheel]
     editable = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--editable", checkout]
     strict = [*editable, "--config-settings", "editable_mode=strict"]
     for command in (wheel_install, editable, strict):
         installed(environment, *command)
-        assert plugin_files(environment) == ALL_FILES
+        assert plugin_files(environment) == PLUGIN_FILES
         code = f"{PROBE}; import vsapisr; print(vsapisr.__file__)"
         plugin, package = run(interpreter(environment), "-c", code, cwd=tmp_path).splitlines()
         assert plugin.split()[0] == vsapisr.__version__
         assert run(interpreter(environment), "-c", KERNELS, cwd=tmp_path).strip() == "True"
+        assert (checkout / DEGRADE).exists() == (command is not wheel_install)
         assert Path(plugin.split(maxsplit=1)[1]).resolve().is_relative_to(environment.resolve())
         home = environment if command is wheel_install else checkout
         assert Path(package).resolve().is_relative_to(home.resolve())
     assert see_in_vspipe(environment, tmp_path) == vsapisr.__version__
-    assert not list((checkout / "vsapisr").rglob(f"*{SUFFIX}")) and not (checkout / "vapoursynth").exists()
+    assert not (checkout / "vapoursynth").exists()
     installed(environment, "uninstall", "--quiet", "--yes", "vsapisr")
     assert plugin_files(environment) == set()
 
@@ -197,9 +206,7 @@ def test_source_distribution_contents(sdist):
         names = {member.split("/", 1)[1] for member in archive.getnames() if "/" in member}
     native = {f"networks/cpu/native/{path.name}" for path in (ROOT / "vsapisr/networks/cpu/native").iterdir()}
     needed = native | {
-        "bridge/plugin.c",
-        "bridge/python.h",
-        "bridge/values.h",
+        *(f"bridge/{path.name}" for path in (ROOT / "vsapisr/bridge").glob("*.[ch]")),
         "py.typed",
         "__init__.py",
         "weights/models/probe.safetensors",

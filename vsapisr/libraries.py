@@ -1,9 +1,8 @@
-"""The project's compiled libraries, which are optional and lie beside the VapourSynth plugin."""
+"""The project's compiled libraries, which are optional and lie beside the modules that use them."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -13,22 +12,18 @@ __all__ = ["load", "path"]
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
-def path(name: str, variable: str) -> Path | None:
-    """Where the library ``name`` should be: what the environment's ``variable`` says ("0": nowhere), or beside the plugin."""
+def path(module: str, name: str, variable: str) -> Path | None:
+    """Where the library ``name`` of ``module`` (its ``__file__``) should be: what the environment's ``variable`` says ("0":
+    nowhere), or beside the module."""
     named = os.environ.get(variable)
     if named:
         return None if named == "0" else Path(named)
-    found = importlib.util.find_spec("vapoursynth")
-    return (
-        Path(found.origin).parent / "plugins" / "apisr" / f"libvsapisr_{name}{SUFFIX}"
-        if found and found.origin
-        else None
-    )
+    return Path(module).parent / f"libvsapisr_{name}{SUFFIX}"
 
 
-def load(name: str, variable: str) -> ctypes.CDLL | None:
+def load(module: str, name: str, variable: str) -> ctypes.CDLL | None:
     """The library, or None if there is none for this system."""
-    file = path(name, variable)
+    file = path(module, name, variable)
     if file is None or not file.exists():
         return None
     try:

@@ -134,7 +134,7 @@ def steps(level: int | None = None) -> Compiled | None:
     """In the best instruction set of this processor, or, for tests, in that of ``level`` (1: AVX2, 2: AVX-512); None if
     there is none.
     """
-    library = libraries.load("degrade", VARIABLE)
+    library = libraries.load(__file__, "degrade", VARIABLE)
     if library is None:
         return None
     try:

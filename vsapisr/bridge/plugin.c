@@ -10,9 +10,12 @@
  *       target = [(writable memoryview, stride in bytes) per plane]; nothing may refer to a view after render returned
  *   close()              called once, when the filter is freed or when the interpreter exits
  * Several threads call render at once. The GIL is held only while Python runs. */
+#include "nodes.h"
 #include "values.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifndef VSAPISR_VERSION
 #define VSAPISR_VERSION "unknown"
@@ -30,7 +33,7 @@ typedef struct Filter {
     char **wanted;     /* owned: names of properties for render, NULL at the end */
     int has_needs;
     int window; /* source frames that must stay in the core's cache, 0: its own choice */
-    PyObject *node; /* borrowed from live_nodes: valid between python_enter and python_leave only */
+    PyObject *node; /* borrowed from nodes.c: valid between python_enter and python_leave only */
 } Filter;
 
 /* The source frames that one output frame is made from; its own number is the first. */
@@ -90,17 +93,12 @@ static int open_node(Filter *filter, const VSMap *in, VSCore *core, const VSAPI 
     PyObject *arguments = clip ? argument_dict(in, UPSCALE_ARGUMENTS, vsapi) : NULL;
     PyObject *node = arguments ? python.PyObject_CallMethod(module, "create", "OO", clip, arguments) : NULL;
     int done = node && read_output(filter, node, core, vsapi) && read_wanted(filter, node) && make_loan_type() &&
-               install_hook();
-    if (done) {
-        PyObject *key = python.PyLong_FromVoidPtr(filter);
-        done = key && !python.PyDict_SetItem(live_nodes, key, node);
-        drop(key);
-    }
+               nodes_install_hook() && nodes_keep(filter, node);
     filter->node = node;
     if (!done) {
         take_error("internal error", error, ERROR_SIZE);
         if (node)
-            close_node(node);
+            nodes_close(node);
     }
     drop(node);
     drop(arguments);
@@ -122,12 +120,8 @@ static void VS_CC upscale_free(void *data, VSCore *core, const VSAPI *vsapi) {
     PyGILState_STATE state;
     (void)core;
     if (!python_enter(&state)) { /* otherwise the exit hook has closed and dropped the node */
-        close_node(filter->node);
-        PyObject *key = python.PyLong_FromVoidPtr(filter);
-        if (key)
-            python.PyDict_DelItem(live_nodes, key);
-        drop(key);
-        python.PyErr_Clear();
+        nodes_close(filter->node);
+        nodes_drop(filter);
         python_leave(state);
     }
     discard(filter, vsapi);

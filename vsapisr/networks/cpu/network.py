@@ -64,7 +64,7 @@ class ImageStruct(ctypes.Structure):
 
 @cache
 def load_library() -> ctypes.CDLL | None:
-    library = libraries.load("cpu", VARIABLE)
+    library = libraries.load(__file__, "cpu", VARIABLE)
     try:
         if library is None or not library.vsapisr_level():
             return None
