@@ -21,8 +21,7 @@ from tests.pictures import coordinates
 from train.data.batches import Batches
 from train.data.crops import DatasetConfig, ImageStream, augment, part, recolour
 from train.degradation import compression
-from train.degradation.config import DegradationConfig
-from train.degradation.presets import preset
+from train.degradation.config import DegradationConfig, preset
 from train.media.cache import DiskCache, key_of
 from train.media.images import ImageError, list_images, read_image
 from train.settings import build

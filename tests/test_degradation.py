@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.degradation.config import DegradationConfig
+from train.degradation.config import DegradationConfig, preset
 from train.degradation.draws import Codec, Draw, Resize, draw, generator
 from train.degradation.pipeline import apply, degrade, to_bytes
-from train.degradation.presets import NAMES, preset
+from train.degradation.presets import PRESETS
 from train.degradation.resize import resize
 from train.degradation.run import DegradeConfig, run_degrade
 from train.preview import PreviewConfig, run_preview
@@ -22,7 +22,7 @@ from vsapisr.errors import ArgumentError
 from .pictures import shapes
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_end_at_a_quarter_and_use_their_codecs(name):
     config = preset(name)
     assert config.preset == name

@@ -17,9 +17,9 @@ from train.degradation.config import (
     ResizeConfig,
     Stage1Config,
     Stage2Config,
+    preset,
 )
 from train.degradation.draws import Blur, Codec, Draw, Noise, Resize, draw, draw_codec, draw_scale, generator
-from train.degradation.presets import preset
 from train.degradation.resize import RESIZERS
 from train.degradation.run import DegradeConfig
 from train.preview import PreviewConfig

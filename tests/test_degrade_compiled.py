@@ -12,9 +12,8 @@ import pytest
 
 from train.degradation import blur, compiled, noise, pipeline, resize
 from train.degradation.compiled import Compiled
-from train.degradation.config import BlurConfig
+from train.degradation.config import BlurConfig, preset
 from train.degradation.draws import draw, draw_blur, generator
-from train.degradation.presets import preset
 from vsapisr import libraries
 
 SIZES = [(1, 1), (2, 7), (33, 50), (128, 5), (97, 131)]

@@ -21,7 +21,7 @@ def test_every_module_imports(name: str) -> None:
 
 
 def test_what_examples_measure_and_export_is_made_by_an_example() -> None:
-    configs = {path.stem: tomllib.loads(path.read_text()) for path in (ROOT / "train" / "configs").glob("*.toml")}
+    configs = {path.stem: tomllib.loads(path.read_text()) for path in (ROOT / "train" / "configs").rglob("*.toml")}
     made = {Path(config["out"]) for config in configs.values()}
     used = [configs["evaluate"]["gt"], configs["ablate"]["evaluate"]["gt"]]
     used += [model for model in configs["evaluate"]["models"] if "/" in model]

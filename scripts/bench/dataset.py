@@ -12,9 +12,9 @@ import cv2
 from train.data import pseudo_gt as lines
 from train.data.batches import Batches
 from train.data.crops import DatasetConfig
+from train.degradation.config import preset
 from train.degradation.draws import draw, generator
 from train.degradation.pipeline import apply
-from train.degradation.presets import preset
 from train.media.images import list_images, read_image
 
 from .pictures import pictures

@@ -27,12 +27,11 @@ from PIL import Image
 
 from train.data.workers import become_worker
 from train.degradation import blur, compression
-from train.degradation.config import DegradationConfig
+from train.degradation.config import DegradationConfig, preset
 from train.degradation.draws import Blur, Codec, Draw, Resize, Step, draw, generator
 from train.degradation.kernels import pad_kernel
 from train.degradation.noise import poisson_tables
 from train.degradation.pipeline import apply, apply_step
-from train.degradation.presets import preset
 from train.degradation.resize import RESIZERS, to_bytes, to_float
 
 from .pictures import pictures

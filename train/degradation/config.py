@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..settings import check, merged
+from ..settings import build, check, merged
 from .compression import CODECS
 from .compression import PRESETS as SPEED_PRESETS
+from .presets import PRESETS
 from .resize import METHODS, RESIZERS
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ResizeConfig",
     "Stage1Config",
     "Stage2Config",
+    "preset",
 ]
 
 KINDS = ("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso")
@@ -299,9 +301,7 @@ class DegradationConfig:
     """Of the final codec coming before the resize to a quarter and that low-pass (Real-ESRGAN); needs still codecs."""
 
     def __post_init__(self) -> None:
-        from .presets import NAMES
-
-        check(self.preset in NAMES, "preset", self.preset, ", ".join(NAMES))
+        check(self.preset in PRESETS, "preset", self.preset, ", ".join(PRESETS))
         check(self.order in ("stages", "shuffled"), "order", self.order, "'stages' or 'shuffled'")
         _check_known(self, "final_interpolations", METHODS)
         _check_share(self, "final_sinc_probability", "codec_first_probability")
@@ -315,9 +315,13 @@ class DegradationConfig:
     @classmethod
     def complete(cls, values: dict[str, Any]) -> dict[str, Any]:
         """The tables of a TOML file with what they leave out taken from the preset they name."""
-        from .presets import preset
+        name = values.get("preset")
+        return merged(PRESETS.get(name, {}) if isinstance(name, str) else {}, values)
 
-        return merged(asdict(preset(values.get("preset", "paper"))), values)
+
+def preset(name: str) -> DegradationConfig:
+    """The configuration called ``name`` in ``PRESETS``; ``ArgumentError`` for others."""
+    return build(DegradationConfig, {"preset": name})
 
 
 def cutoff_range(size: int) -> tuple[float, float]:
