@@ -1,5 +1,5 @@
-"""Builds the plugin into the folder VapourSynth loads plugins from, the library of CPU kernels into the package, and, in a
-checkout alone, the degradation's library beside ``train/degradation``; the rest is in pyproject.toml."""
+"""Builds the plugin into the folder VapourSynth loads plugins from, the library of CPU kernels into the package, and,
+in a checkout alone, the degradation's library beside ``train/degradation``; the rest is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ MANIFEST = "[VapourSynth Manifest V1]\nlibvsapisr\n"
 
 
 class BuildLibraries(build_ext):
-    """Libraries in their places, not modules: no suffix of an interpreter, nothing to import; a manifest beside the plugin."""
+    """Libraries in their places, not modules: no suffix of an interpreter, nothing to import; a manifest beside the
+    plugin.
+    """
 
     def run(self) -> None:
         if not self.editable_mode and not self.inplace:  # into a wheel, of which train is no part
@@ -58,10 +60,10 @@ class BuildLibraries(build_ext):
         return {}  # no file of the source tree stands in for a library
 
     def copy_extensions_to_source(self) -> None:
-        """Editable install and ``build_ext --inplace``: libraries of the packages go into the source tree, which they are
-        imported from. A plugin there would not be loaded, so it goes into the editable wheel itself, whose unpacked form
-        setuptools has made the target of `install`. Being in the wheel, it is replaced by an upgrade and removed by an
-        uninstall."""
+        """Editable install and ``build_ext --inplace``: libraries of the packages go into the source tree, which they
+        are imported from. A plugin there would not be loaded, so it goes into the editable wheel itself, whose unpacked
+        form setuptools has made the target of `install`. Being in the wheel, it is replaced by an upgrade and removed
+        by an uninstall."""
         for output in map(Path, self.get_outputs()):
             place = output.relative_to(self.build_lib)
             if place.parts[0] != "vapoursynth":
@@ -111,10 +113,13 @@ setup(
             py_limited_api=True,
         ),
         optional_library("vsapisr.networks.cpu", KERNELS, []),
-        optional_library("train.degradation", "train/degradation/native", [f"{KERNELS}/vector.h", f"{KERNELS}/processor.h"]),
+        optional_library(
+            "train.degradation", "train/degradation/native", [f"{KERNELS}/vector.h", f"{KERNELS}/processor.h"]
+        ),
     ],
     cmdclass={"build_ext": BuildLibraries},
     # The library calls CPython's stable ABI of 3.12, so one wheel serves 3.12 and later, but neither PyPy nor a
-    # free-threaded build: exactly what cp312-abi3 says and py3-none would not. VapourSynth's own wheel has this tag too.
+    # free-threaded build: exactly what cp312-abi3 says and py3-none would not. VapourSynth's own wheel has this tag
+    # too.
     options={"bdist_wheel": {"py_limited_api": "cp312"}},
 )

@@ -1,8 +1,9 @@
-"""The folder of drawings that the shipped weights are trained on: ``python -m scripts.drawings --art ART --out FOLDER``.
+"""The folder of drawings that the shipped weights are trained on: ``python -m scripts.drawings --art ART --out
+FOLDER``.
 
-``ART`` holds ``illusts/train`` (CC0 illustrations) and ``renpy`` (backgrounds, and sprites with transparency, MIT). Added
-are frames of the procedural animation of :mod:`scripts.cel`, from seeds that no demo, benchmark or evaluation draws.
-The same arguments give the same files; what is there already is kept.
+``ART`` holds ``illusts/train`` (CC0 illustrations) and ``renpy`` (backgrounds, and sprites with transparency, MIT).
+Added are frames of the procedural animation of :mod:`scripts.cel`, from seeds that no demo, benchmark or evaluation
+draws. The same arguments give the same files; what is there already is kept.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def _composite(background: Path, sprite: Path, place: float, mirrored: bool) -> 
 
 
 def cels(count: int, rng: np.random.Generator) -> Iterator[tuple[str, Draw]]:
-    """``count`` frames of the animation, over all shots; one seed serves eight in a row, so that its paintings are kept."""
+    """``count`` frames of the animation, over all shots; one seed serves eight in a row, so that its paintings are
+    kept.
+    """
     painter = Painter(HEIGHT)
     for number in range(count):
         if number % 8 == 0:

@@ -1,9 +1,9 @@
 """One command for whoever has a CUDA device: is it right, and how fast is it?
 
-python -m scripts.gpu_check [--out FOLDER] [--quick] [--only STAGES] [--seconds N]: about eight minutes, right first, then fast.
-Writes gpu_check.json and gpu_check.txt anew after every stage; each stage is a process of its own with a time limit, so that what
-one breaks the others still report. Exit status 0: right, 1: something is wrong, 2: no CUDA device. A stage that measures speed
-and does not get to its end is incomplete, which is said and is not wrong.
+python -m scripts.gpu_check [--out FOLDER] [--quick] [--only STAGES] [--seconds N]: about eight minutes, right first,
+then fast. Writes gpu_check.json and gpu_check.txt anew after every stage; each stage is a process of its own with a
+time limit, so that what one breaks the others still report. Exit status 0: right, 1: something is wrong, 2: no CUDA
+device. A stage that measures speed and does not get to its end is incomplete, which is said and is not wrong.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def verdict(report: dict[str, dict]) -> tuple[int, list[str]]:
 
 
 def late(name: str, stage: dict) -> bool:
-    """Whether all that is amiss with a stage is that its time was over; a check of correctness has to get to its end."""
+    """Whether all that is amiss with a stage is that its time was over; a check of correctness has to get to its
+    end.
+    """
     return STAGES[name][0] == "speed" and stage["ended"].startswith(("killed", "not begun"))
 
 
@@ -67,7 +69,7 @@ def save(folder: Path, report: dict[str, dict]) -> None:
     lines = []
     for name, stage in report.items():
         lines += [f"== {name} ({stage['seconds']:.0f} s, {stage['ended']})", *map(show, stage["rows"]), ""]
-    wrong, words = verdict(report)
+    _wrong, words = verdict(report)
     lines += words or ["nothing wrong so far"]
     write(folder / "gpu_check.txt", "\n".join(lines) + "\n")
 
@@ -89,7 +91,9 @@ def limit_of(name: str, dry: bool, left: float) -> float:
 
 
 def run_stage(name: str, options: argparse.Namespace, folder: Path, left: float = float("inf")) -> dict:
-    """Run a stage in a process of its own, for ``left`` seconds at most; what it wrote counts even when it is killed."""
+    """Run a stage in a process of its own, for ``left`` seconds at most; what it wrote counts even when it is
+    killed.
+    """
     rows, limit = folder / f"{name}.jsonl", limit_of(name, options.device == "cpu", left)
     if limit < SHORTEST:
         return {"rows": [], "seconds": 0.0, "ended": "not begun: the time is over"}

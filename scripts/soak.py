@@ -1,8 +1,8 @@
 """Does memory stay flat? Frames and filters by the hundred, with the resident memory after each tenth.
 
-python -m scripts.soak [--frames 1000] [--filters 50] [--size 320x180] [--reuse 1] [--model FILE]: every other frame is new noise, so
-that the caches of reuse fill, are used and are emptied again. Without a model a small random network is used, so that a thousand
-frames take minutes on a CPU; frames, planes and tiles are as large as with a real one.
+python -m scripts.soak [--frames 1000] [--filters 50] [--size 320x180] [--reuse 1] [--model FILE]: every other frame is
+new noise, so that the caches of reuse fill, are used and are emptied again. Without a model a small random network is
+used, so that a thousand frames take minutes on a CPU; frames, planes and tiles are as large as with a real one.
 """
 
 from __future__ import annotations

@@ -25,4 +25,4 @@ def fits_uniform(values: list[float], low: float, high: float) -> None:
 
 
 def fits_integers(values: list[int], low: int, high: int) -> None:
-    fits_shares(values, {n: 1.0 for n in range(low, high + 1)})
+    fits_shares(values, dict.fromkeys(range(low, high + 1), 1.0))

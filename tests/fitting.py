@@ -46,8 +46,10 @@ def drawings(folder: Path, count: int = 3) -> Path:
 def settings(folder: Path, out: Path, **changes: Any) -> dict[str, Any]:
     """Tables of a tiny stage-1 run on the drawings in ``folder``."""
     values: dict[str, Any] = {
-        "out": str(out), "iterations": 6, "threads": 1, "warmup": 3, "save_every": 4, "tensorboard": False, "network": NETWORK,
-        "data": {"folder": str(folder), "batch": 4, "patch": 16, "pool": 2, "per_image": 3, "workers": 0, "degradation": EASY},
+        "out": str(out), "iterations": 6, "threads": 1, "warmup": 3, "save_every": 4, "tensorboard": False,
+        "network": NETWORK,
+        "data": {"folder": str(folder), "batch": 4, "patch": 16, "pool": 2, "per_image": 3, "workers": 0,
+        "degradation": EASY},
     }  # fmt: skip
     return merged(values, changes)
 

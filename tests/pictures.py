@@ -19,7 +19,9 @@ def shapes(seed: int, height: int, width: int) -> np.ndarray:
 
 
 def coordinates(height: int, width: int, blue: int = 0) -> np.ndarray:
-    """(height, width, 3) uint8 whose red and green say where a pixel is, in steps of four, and blue which image it is."""
+    """(height, width, 3) uint8 whose red and green say where a pixel is, in steps of four, and blue which image it
+    is.
+    """
     y, x = np.mgrid[:height, :width]
     return np.stack([x // 4, y // 4, np.full_like(x, blue)], axis=2).astype(np.uint8)
 

@@ -93,7 +93,7 @@ def test_every_table_has_the_whole_method_and_the_papers_alternatives() -> None:
         "enhancement": ["enhancement-off", WHOLE],
         "perceptual": ["perceptual-none", "perceptual-vgg", "perceptual-resnet", WHOLE],
     }
-    assert [arm.name for arm in chosen(("perceptual", "enhancement"))][0] == WHOLE
+    assert next(arm.name for arm in chosen(("perceptual", "enhancement"))) == WHOLE
 
 
 def test_an_arm_is_the_whole_method_but_for_its_switch(settings: dict) -> None:
@@ -188,7 +188,9 @@ def test_an_arm_that_fails_does_not_stop_the_others(settings: dict, monkeypatch:
 
 
 def test_pictures_of_the_dataset_arms_are_curated(settings: dict, tmp_path: Path) -> None:
-    """Two arms choose from the same video by their own scorers; what the others train on is what the base scorer chose."""
+    """Two arms choose from the same video by their own scorers; what the others train on is what the base scorer
+    chose.
+    """
     write_clip(tmp_path / "a.mkv", [drawing(n, 160, 144, shapes=10) for n in range(6)], intra=range(6))
     (tmp_path / "curate.toml").write_text(
         f"videos = '{tmp_path / 'a.mkv'}'\nout = 'x'\nheight = 144\nscorer = 'compress'\n"

@@ -189,7 +189,8 @@ def test_errors_at_creation(fake):
 def test_filter_module_that_cannot_be_imported(fake, monkeypatch):
     monkeypatch.setitem(sys.modules, "vsapisr.bridge.node", None)
     assert failure(lambda: core.apisr.Upscale(blank())) == (
-        "Upscale: cannot import vsapisr.bridge.node: ModuleNotFoundError: import of vsapisr.bridge.node halted; None in sys.modules"
+        "Upscale: cannot import vsapisr.bridge.node: ModuleNotFoundError: import of vsapisr.bridge.node halted; None "
+        "in sys.modules"
     )
 
 
@@ -224,7 +225,7 @@ def test_errors_in_frames_leave_the_filter_usable(fake):
             return [
                 lambda: {"fine": 1},
                 lambda: 1 / 0,
-                lambda: [],
+                list,
                 lambda: {"a b": 1},
                 lambda: {"a": object()},
                 lambda: {"a": 2**70},

@@ -1,4 +1,6 @@
-"""Everything the plugin holds is freed, in any order, and it loads in any host. What can bring a process down runs in its own."""
+"""Everything the plugin holds is freed, in any order, and it loads in any host. What can bring a process down runs in
+its own.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ core = vs.core
 
 
 def test_nothing_is_left_of_a_frame_or_a_filter():
-    """Python's own caches settle slowly, so each kind of work is repeated and the round with the least growth counts: one
-    object left behind per frame, filter or refusal would be 200 or more of them in every round."""
+    """Python's own caches settle slowly, so each kind of work is repeated and the round with the least growth counts:
+    one object left behind per frame, filter or refusal would be 200 or more of them in every round."""
     words = output_of("""
         import gc, psutil
 
@@ -167,7 +169,7 @@ install(create)
 parent = os.getpid()
 
 @atexit.register
-def check():  # registered after VapourSynth's hook and before the bridge's, so it runs between them, the other way round
+def check():  # registered after VapourSynth's hook and before the bridge's, so it runs between them
     if os.getpid() != parent:
         os._exit(0)  # VapourSynth's own hook waits for ever in a forked child
     print(len(made), len(CLOSED), flush=True)
@@ -273,8 +275,8 @@ int main(int argc, char **argv) {
     VSMap *blank = vsapi->invoke(std, "BlankClip", args);
     VSMap *result = vsapi->invoke(plugin, "Upscale", blank);
     printf("%s\n", vsapi->mapGetError(result));
-    vsapi->freeMap(result), vsapi->freeMap(blank), vsapi->freeMap(version), vsapi->freeMap(loaded), vsapi->freeMap(args);
-    vsapi->freeCore(core);
+    vsapi->freeMap(result), vsapi->freeMap(blank), vsapi->freeMap(version), vsapi->freeMap(loaded);
+    vsapi->freeMap(args), vsapi->freeCore(core);
     return 0;
 }
 """

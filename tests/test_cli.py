@@ -24,13 +24,13 @@ from .pictures import ramp
 pytest.importorskip("typer", reason="the extra cli is not installed")
 pytest.importorskip("rich", reason="the extra cli is not installed")
 
-from typer.testing import CliRunner  # noqa: E402
+from typer.testing import CliRunner
 
 from vsapisr.cli import images
-from vsapisr.cli.commands import app  # noqa: E402
-from vsapisr.cli.comparison import HEADER, MARGIN, PANEL  # noqa: E402
-from vsapisr.cli.progress import Meter  # noqa: E402
-from vsapisr.weights import published  # noqa: E402
+from vsapisr.cli.commands import app
+from vsapisr.cli.comparison import HEADER, MARGIN, PANEL
+from vsapisr.cli.progress import Meter
+from vsapisr.weights import published
 
 SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

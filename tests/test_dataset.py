@@ -38,9 +38,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(folder: Path, **changes: object) -> DatasetConfig:
-    values = dict(
-        folder=str(folder), batch=4, patch=16, per_image=3, pool=4, workers=0, seed=5, degradation=preset("bsrgan")
-    )
+    values = {
+        "folder": str(folder),
+        "batch": 4,
+        "patch": 16,
+        "per_image": 3,
+        "pool": 4,
+        "workers": 0,
+        "seed": 5,
+        "degradation": preset("bsrgan"),
+    }
     return DatasetConfig(**(values | changes))
 
 
@@ -217,7 +224,9 @@ def test_part_of_large_drawings(height, width, seed):
 
 
 def test_a_folder_full_of_trouble_still_gives_batches(tmp_path, caplog):
-    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named, once."""
+    """One good drawing among 1-pixel, tiny, truncated, empty, grey, deep and CMYK ones: the unusable are named,
+    once.
+    """
     good = coordinates(80, 96, 7)
     Image.fromarray(good).save(tmp_path / "good.png")
     Image.fromarray(good[..., 0]).save(tmp_path / "grey.png")

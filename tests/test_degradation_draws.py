@@ -49,7 +49,7 @@ def test_kernel_choices_follow_the_configuration(drawn):
     config = BlurConfig()
     shares = {kind: 0.9 * weight for kind, weight in zip(config.kinds, config.weights)} | {"sinc": 0.1}
     fits_shares([step.kind for step in blurs], shares)
-    fits_shares([step.size for step in blurs], {size: 1.0 for size in range(7, 22, 2)})
+    fits_shares([step.size for step in blurs], dict.fromkeys(range(7, 22, 2), 1.0))
     fits_uniform([step.sigma_x for step in blurs if step.kind != "sinc"], 0.2, 3.0)
     turned = [step for step in blurs if step.kind.endswith("aniso")]
     fits_uniform([step.sigma_y for step in turned], 0.2, 3.0)
@@ -81,7 +81,7 @@ def test_noise_choices_follow_the_configuration(drawn, stage, sigma, scale):
 
 def test_final_codec_choices_follow_the_configuration(drawn):
     last = [record.steps[-1] for record in drawn]
-    shares = dict(jpeg=0.06, webp=0.1, avif=0.1, mpeg2=0.12, mpeg4=0.12, h264=0.3, h265=0.2)
+    shares = {"jpeg": 0.06, "webp": 0.1, "avif": 0.1, "mpeg2": 0.12, "mpeg4": 0.12, "h264": 0.3, "h265": 0.2}
     fits_shares([step.name for step in last], shares)
     by_name = {name: [step for step in last if step.name == name] for name in shares}
     for name in ("jpeg", "webp", "avif"):
@@ -92,12 +92,12 @@ def test_final_codec_choices_follow_the_configuration(drawn):
     fits_integers([step.quality for step in by_name["h264"]], 23, 38)
     fits_integers([step.quality for step in by_name["h265"]], 28, 42)
     presets = [step.effort for name in ("h264", "h265") for step in by_name[name]]
-    fits_shares(presets, dict(slow=0.05, medium=0.35, fast=0.3, faster=0.2, superfast=0.1))
+    fits_shares(presets, {"slow": 0.05, "medium": 0.35, "fast": 0.3, "faster": 0.2, "superfast": 0.1})
 
 
 def test_first_codec_choices_follow_the_configuration(drawn):
     steps = [stages(record)[0][-1] for record in drawn]
-    fits_shares([step.name for step in steps], dict(jpeg=0.4, webp=0.6))
+    fits_shares([step.name for step in steps], {"jpeg": 0.4, "webp": 0.6})
     fits_integers([step.quality for step in steps], 20, 95)
 
 

@@ -1,4 +1,6 @@
-"""The compiled steps of the degradation give what OpenCV and NumPy give, in every instruction set this processor has."""
+"""The compiled steps of the degradation give what OpenCV and NumPy give, in every instruction set this processor
+has.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The discriminator against the reference's numbers, its spectral norm against PyTorch's, and what training relies on."""
+"""The discriminator against the reference's numbers, its spectral norm against PyTorch's, and what training relies
+on.
+"""
 
 from __future__ import annotations
 

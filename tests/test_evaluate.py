@@ -1,4 +1,6 @@
-"""The step evaluate on real files: pictures and clips, with and without originals, the shipped weights, a stand-in pyiqa."""
+"""The step evaluate on real files: pictures and clips, with and without originals, the shipped weights, a stand-in
+pyiqa.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,6 @@ import sys
 import types
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -83,14 +84,16 @@ def test_levels(gt: Path) -> None:
 
 
 def test_clips_with_originals_and_flicker(tmp_path: Path) -> None:
-    """A held drawing: the source repeats it bit for bit, so nothing that depends on it alone flickers; then it changes."""
+    """A held drawing: the source repeats it bit for bit, so nothing that depends on it alone flickers; then it
+    changes.
+    """
     pictures = [drawing(n, 64, 48, shapes=10) for n in (0, 0, 1, 1)]
     options = {"crf": "0", "preset": "ultrafast"}
     for name, scale in (("small", 1), ("large", 4)):
         (tmp_path / name).mkdir()
         frames = [image.repeat(scale, 0).repeat(scale, 1) for image in pictures]
         write_clip(tmp_path / name / "clip.mkv", frames, options=options, pix_fmt="yuv444p")
-    report, results = run(
+    _report, results = run(
         source=str(tmp_path / "small"), gt=str(tmp_path / "large"), out=str(tmp_path / "out"), models=[]
     )
     assert length(tmp_path / "large/clip.mkv", 0) == 4 and length(tmp_path / "large/clip.mkv", 3) == 3
@@ -104,7 +107,7 @@ def test_clips_with_originals_and_flicker(tmp_path: Path) -> None:
 
 
 def test_small_pictures_without_originals(gt: Path, tmp_path: Path) -> None:
-    report, results = run(source=str(gt), out=str(tmp_path), models=[], images=2)
+    _report, results = run(source=str(gt), out=str(tmp_path), models=[], images=2)
     table = results["means"]["given"]
     assert set(table) == {"lanczos", "bicubic"} and "psnr_y" not in table["lanczos"]
     assert table["lanczos"]["edge_width"] > 1 and table["lanczos"]["colour_error"] < 1
@@ -114,7 +117,7 @@ def test_small_pictures_without_originals(gt: Path, tmp_path: Path) -> None:
 def test_two_weights_of_one_name(gt: Path, tmp_path: Path) -> None:
     copy = tmp_path / "default.safetensors"
     copy.write_bytes(shipped()["default"].read_bytes())
-    report, results = run(
+    _report, results = run(
         gt=str(gt),
         out=str(tmp_path / "o"),
         levels=["light"],
@@ -135,7 +138,7 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
     (folder / "a.png").write_bytes((gt / "0.png").read_bytes()[:300])
     (folder / "b.png").write_bytes((gt / "1.png").read_bytes())
     Image.fromarray(drawing(0, 60, 7)).save(folder / "thin.png")
-    report, results = run(gt=str(folder), out=str(tmp_path / "o"), levels=["light"], models=[])
+    _report, results = run(gt=str(folder), out=str(tmp_path / "o"), levels=["light"], models=[])
     assert ["a.png" in text for text in results["refused"].values()] == [True, False]
     assert "thin.png: 60x7 is not accepted; accepted: 8 or more" in results["refused"]["light thin.png"]
     assert {row["clip"] for row in results["pictures"]} == {"b.png"} and "left out: " in (
@@ -205,7 +208,7 @@ class Stand:
         self.metric_mode = "FR" if name == "lpips" else "NR"
 
     def __call__(self, image: torch.Tensor, gt: torch.Tensor | None = None) -> torch.Tensor:
-        assert image.shape[:2] == (1, 3) and image.dtype == torch.float32 and 0 <= image.min() and image.max() <= 1
+        assert image.shape[:2] == (1, 3) and image.dtype == torch.float32 and image.min() >= 0 and image.max() <= 1
         if self.name == "musiq" and image[0, 0, 0, 0] > 0.9:
             raise ValueError("too bright")
         return (image - gt).abs().mean() if self.metric_mode == "FR" else image.mean()[None, None]
@@ -246,7 +249,7 @@ def test_pyiqa_fails_on_a_picture(stand_in: None, tmp_path: Path) -> None:
     (tmp_path / "lr").mkdir()
     for n, value in enumerate((250, 100)):
         Image.fromarray(np.full((16, 16, 3), value, np.uint8)).save(tmp_path / f"lr/{n}.png")
-    report, results = run(source=str(tmp_path / "lr"), out=str(tmp_path / "o"), models=[], metrics=["musiq"])
+    _report, results = run(source=str(tmp_path / "lr"), out=str(tmp_path / "o"), models=[], metrics=["musiq"])
     assert results["pictures"][0]["values"]["musiq"] is None
     assert results["means"]["given"]["lanczos"]["musiq"] == pytest.approx(100 / 255)
     assert "too bright" in results["failures"]["musiq"] and "musiq failed" in (tmp_path / "o/table.md").read_text()

@@ -1,4 +1,6 @@
-"""``export``: what is written loads again as the same network, tells how it was made, and is there whole or not at all."""
+"""``export``: what is written loads again as the same network, tells how it was made, and is there whole or not at
+all.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ NETWORKS = ("vgg", "resnet")
 
 
 def published_state(name: str) -> dict[str, Tensor]:
-    """All entries of the published file with its names and shapes; those of the heads share one number, to stay small."""
+    """All entries of the published file with its names and shapes; those of the heads share one number, to stay
+    small.
+    """
     torch.manual_seed(0)
     numbers = {place: name for name, place in BODY.items()}
     state = {}

@@ -1,4 +1,6 @@
-"""The training loop: it learns, both stages, several processes, precisions, losses that are not finite, its configuration."""
+"""The training loop: it learns, both stages, several processes, precisions, losses that are not finite, its
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -249,10 +251,13 @@ def test_the_discriminator_sees_drawings_and_the_losses_their_pseudo_gt(folder, 
 # Configuration
 
 WRONG = {
-    "out": "", "data": 3, "validation": {"folder": "x", "every": 0}, "stage": 3, "init": 4, "iterations": 0, "accumulate": 0,
+    "out": "", "data": 3, "validation": {"folder": "x", "every": 0}, "stage": 3, "init": 4, "iterations": 0,
+    "accumulate": 0,
     "shards": -1, "learning_rate": 0.0, "learning_rate_d": -1.0, "schedule": "linear", "halve_every": 0, "warmup": -1,
-    "ema_decay": 1.0, "clip_norm": -1.0, "precision": "fp8", "compile": "maybe", "channels_last": "yes", "device": "tpu",
-    "seed": -1, "threads": -1, "save_seconds": -1.0, "save_every": 0, "keep": -1, "nonfinite_limit": 0, "tensorboard": 1,
+    "ema_decay": 1.0, "clip_norm": -1.0, "precision": "fp8", "compile": "maybe", "channels_last": "yes",
+    "device": "tpu",
+    "seed": -1, "threads": -1, "save_seconds": -1.0, "save_every": 0, "keep": -1, "nonfinite_limit": 0,
+    "tensorboard": 1,
     "network": {"dim": 6}, "loss": {"perceptual": 0.5}, "discriminator_channels": 0,
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Frames in and out of ``core.apisr.Upscale``: values against VapourSynth's own resize, and properties.
 
-The network is replaced by nearest-neighbour enlargement, so that whatever differs comes from reading, converting, tiling
-and writing.
+The network is replaced by nearest-neighbour enlargement, so that whatever differs comes from reading, converting,
+tiling and writing.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ def test_every_orientation(tmp_path, depth, orientation):
 
 @pytest.mark.parametrize("format", ["AVIF", "TIFF", "PNG", "GIF"])
 def test_any_damage_has_an_error(tmp_path, format):
-    """Whatever the decoders raise: plain RuntimeErrors and TypeErrors are among it. A PNG, with its checksums, is right or refused."""
+    """Whatever the decoders raise: plain RuntimeErrors and TypeErrors are among it. A PNG, with its checksums, is right
+    or refused.
+    """
     file, path, refused = io.BytesIO(), tmp_path / "damaged", 0
     image = (np.add.outer(np.arange(160), np.arange(240))[..., None] * [1, 2, 1] // 3).astype(np.uint8)
     Image.fromarray(image).save(file, format)

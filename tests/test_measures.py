@@ -12,7 +12,8 @@ from train.evaluation.sharpness import edge_width, find_edges, line_contrast, li
 
 from .clips import drawing
 
-# L a b, L a b, difference: the test data of Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula" (2005), table 1
+# L a b, L a b, difference: the test data of Sharma, Wu and Dalal, "The CIEDE2000 color-difference formula" (2005),
+# table 1
 SHARMA = """
 50 2.6772 -79.7751 50 0 -82.7485 2.0425         50 3.1571 -77.2803 50 0 -82.7485 2.8615
 50 2.8361 -74.0200 50 0 -82.7485 3.4412         50 -1.3802 -84.2814 50 0 -82.7485 1.0000

@@ -1,4 +1,6 @@
-"""The compiled kernels equal the readable network on every instruction set that this processor has, and do without it."""
+"""The compiled kernels equal the readable network on every instruction set that this processor has, and do without
+it.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +135,8 @@ def test_calls_at_the_same_time(net: GRL) -> None:
 def test_nothing_is_written_beside_the_workspace(
     net: GRL, level: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is taken from the middle of a larger one, full of a value that has to stay; so has the input. As numbers those are
+    """It is taken from the middle of a larger one, full of a value that has to stay; so has the input. As numbers those
+    are
     NaN: nothing of the result is made of what was in the workspace before."""
     form, guard, x = kernels(net, level), 4096, image(*size)
     kept, want, filled = x.clone(), form(x), []

@@ -1,4 +1,6 @@
-"""Other upscalers through ncnn: tiles, margins and files, with small networks written here; their real models are not fetched."""
+"""Other upscalers through ncnn: tiles, margins and files, with small networks written here; their real models are not
+fetched.
+"""
 
 from __future__ import annotations
 

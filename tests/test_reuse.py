@@ -24,7 +24,9 @@ BT601, BT709, FULL = Colour(6, False), Colour(1, False), Colour(0, True)
 
 
 class Sensitive:
-    """Every value of the result depends on every value of the input, so a tile taken over wrongly cannot go unnoticed."""
+    """Every value of the result depends on every value of the input, so a tile taken over wrongly cannot go
+    unnoticed.
+    """
 
     def __init__(self):
         self.shapes, self.gate, self.fail = [], None, 0

@@ -102,7 +102,7 @@ def test_chosen_tiles_cover_a_frame_once(size, top):
                     and 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop <= length
                 )
                 assert span.start == 0 or span.keep_start - span.start >= 8
-                assert span.stop == length or span.stop - span.keep_stop >= 8 and span.stop % WINDOW == 0
+                assert span.stop == length or (span.stop - span.keep_stop >= 8 and span.stop % WINDOW == 0)
             shapes.add((tiles.padded(tile.y.stop - tile.y.start), tiles.padded(tile.x.stop - tile.x.start)))
         for tile in chosen:
             covered[tile.y.keep_start : tile.y.keep_stop, tile.x.keep_start : tile.x.keep_stop] += 1

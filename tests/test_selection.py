@@ -197,7 +197,7 @@ def test_lettering_is_told_from_drawings(art_dir):
     assert credits(luma(255 - lettering(9, 640, 360))) > 0.75
     from PIL import Image
 
-    pictures = [p for p in sorted(art_dir.glob("renpy/bg_*.jpg"))]
+    pictures = sorted(art_dir.glob("renpy/bg_*.jpg"))
     assert pictures
     for path in pictures:
         assert credits(luma(np.asarray(Image.open(path).convert("RGB")))) < 0.5, path.name
@@ -235,7 +235,9 @@ def test_plain_options_win_over_the_file(tmp_path):
     (tmp_path / "c.toml").write_text('videos = "v"\nout = "o"\n[selection]\ntopk = 4\nminimum_score = 1\n')
     parser = argparse.ArgumentParser()
     add_options(parser, CurateConfig)
-    options = vars(parser.parse_args("--out elsewhere --selection.refill yes --selection.minimum-score 0.5".split()))
+    options = vars(
+        parser.parse_args(["--out", "elsewhere", "--selection.refill", "yes", "--selection.minimum-score", "0.5"])
+    )
     config = load(CurateConfig, tmp_path / "c.toml", options)
     assert (config.out, config.videos, config.selection.topk) == ("elsewhere", "v", 4)
     assert config.selection.refill is True and config.selection.minimum_score == 0.5

@@ -74,7 +74,7 @@ class Late:
 
     def host(self, like):
         kind = (tuple(like.shape), like.dtype)
-        for number, (key, array) in enumerate(self.free):
+        for number, (key, array) in enumerate(self.free):  # noqa: B007  used behind the loop
             if key == kind:
                 del self.free[number]
                 self.reused += 1

@@ -65,7 +65,9 @@ def test_resume_from_an_older_checkpoint(tmp_path: Path) -> None:
 
 
 def test_kill_in_a_step(tmp_path: Path) -> None:
-    """The process goes without warning; what the checkpoint stands for is in the record, and the rest does not double."""
+    """The process goes without warning; what the checkpoint stands for is in the record, and the rest does not
+    double.
+    """
     code = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path

@@ -79,7 +79,9 @@ def lines_sheet(image: np.ndarray, gamma: float, base: str) -> Image.Image:
 
 
 def degradation_sheet(image: np.ndarray, draws: list[Draw], columns: int, size: int) -> Image.Image:
-    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by pixel."""
+    """The middle of the drawing, then the same part of each degraded whole drawing, enlarged four times pixel by
+    pixel.
+    """
     side = min(size, *image.shape[:2]) // 8 * 8
     top, left = ((whole - side) // 2 // 8 * 8 for whole in image.shape[:2])
     images, texts = [np.ascontiguousarray(image[top : top + side, left : left + side])], [["drawing"]]

@@ -51,7 +51,7 @@ def _fit(value: Any, kind: Any, where: str) -> Any:
     raise ArgumentError(f"{where}: {value!r} is of the wrong type; accepted: {accepted}")
 
 
-def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
+def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
     """``kind(**values)`` with tables for nested dataclasses and lists for tuples.
 
     Raises:
@@ -90,7 +90,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def load(kind: type[T], path: str | Path | None, overrides: dict[str, Any] | None = None) -> T:
+def load[T](kind: type[T], path: str | Path | None, overrides: dict[str, Any] | None = None) -> T:
     """Read ``path`` (TOML; None for nothing) as ``kind``; ``overrides`` maps dotted keys to values that win over it."""
     values: dict[str, Any] = {}
     if path is not None:

@@ -28,7 +28,8 @@ def load_model(model: str = "default", device: str = "cpu", precision: str = "fp
     Args:
         model: name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``; float32 input is taken in all of them, and its result is float32.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``; float32 input is taken in all of them, and its result is
+        float32.
 
     Raises:
         WeightsError: the weights are missing, damaged or of another network.

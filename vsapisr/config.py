@@ -38,7 +38,9 @@ class UpscaleConfig:
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     guard: int = 1
-    """1: colours that nothing in the 7x7 source pixels around accounts for are taken back; 0: they are as the network has them."""
+    """1: colours that nothing in the 7x7 source pixels around accounts for are taken back; 0: they are as the network
+    has them.
+    """
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"
@@ -46,8 +48,8 @@ class UpscaleConfig:
     batch: int = 0
     """Tiles that go through the network at once; 0: automatic."""
     num_streams: int = 0
-    """Batches on their way at once on CUDA, where one is copied while another is computed; 0: automatic. No effect on the
-    CPU."""
+    """Batches on their way at once on CUDA, where one is copied while another is computed; 0: automatic. No effect on
+    the CPU."""
 
     def __post_init__(self) -> None:
         if not self.model:

@@ -13,8 +13,8 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
 def path(module: str, name: str, variable: str) -> Path | None:
-    """Where the library ``name`` of ``module`` (its ``__file__``) should be: what the environment's ``variable`` says ("0":
-    nowhere), or beside the module."""
+    """Where the library ``name`` of ``module`` (its ``__file__``) should be: what the environment's ``variable`` says
+    ("0": nowhere), or beside the module."""
     named = os.environ.get(variable)
     if named:
         return None if named == "0" else Path(named)

@@ -1,4 +1,6 @@
-"""The whole chain, from a file through BestSource and the filter to a pipe, against the network alone in turn with it."""
+"""The whole chain, from a file through BestSource and the filter to a pipe, against the network alone in turn with
+it.
+"""
 
 from __future__ import annotations
 

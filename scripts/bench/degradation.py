@@ -137,7 +137,9 @@ WORK: tuple[list[np.ndarray], DegradationConfig, int]
 
 
 def one(arm: str, number: int) -> tuple[np.ndarray, float, float, dict[str, float]]:
-    """Image ``number`` by ``arm``: the result, seconds by the clock and of the processor with children, and per part."""
+    """Image ``number`` by ``arm``: the result, seconds by the clock and of the processor with children, and per
+    part.
+    """
     images, config, seed = WORK
     record, image, parts = draw(generator("bench", seed, number), config, 720, 1280), images[number % len(images)], {}
     start, begun = time.perf_counter(), sum(os.times()[:4])
@@ -183,14 +185,14 @@ def run(options: argparse.Namespace) -> dict:
 def report(
     rates: dict[str, float], times: dict[str, np.ndarray], parts: dict[str, float], alike: list[float], workers: int
 ) -> dict:
-    """``rates``: images per second by the clock, of all workers together; ``times``: (images, 2) seconds by the clock and
-    of the processor.
+    """``rates``: images per second by the clock, of all workers together; ``times``: (images, 2) seconds by the clock
+    and of the processor.
     """
     processor = {arm: value[:, 1].mean() for arm, value in times.items()}
     result: dict = {"workers": workers, "images_per_second": rates["memory"], "processor_seconds": processor["memory"]}
     print(
-        f"in memory: {rates['memory']:.2f} images/s of {workers} workers, {processor['memory'] * 1e3:.0f} ms of the processor "
-        f"each, median by the clock {np.median(times['memory'][:, 0]) * 1e3:.0f} ms"
+        f"in memory: {rates['memory']:.2f} images/s of {workers} workers, {processor['memory'] * 1e3:.0f} ms of the "
+        f"processor each, median by the clock {np.median(times['memory'][:, 0]) * 1e3:.0f} ms"
     )
     total = sum(parts.values())
     result["shares"] = {name: value / total for name, value in sorted(parts.items(), key=lambda pair: -pair[1])}
@@ -203,8 +205,8 @@ def report(
         median = float(np.median(times[arm][:, 0] / times["memory"][:, 0]))
         result[arm] = {"images_per_second": rates[arm], "ratio": ratio, "processor_ratio": own, "median_ratio": median}
         print(
-            f"  {arm}: {rates[arm]:.2f} images/s; in memory is {ratio:.1f} times as fast by the clock, {own:.1f} in processor "
-            f"time, median of the images' ratios {median:.1f}"
+            f"  {arm}: {rates[arm]:.2f} images/s; in memory is {ratio:.1f} times as fast by the clock, {own:.1f} in "
+            f"processor time, median of the images' ratios {median:.1f}"
         )
     print(f"  pictures of both codec paths: median PSNR {statistics.median(alike):.1f} dB")
     return result

@@ -1,5 +1,5 @@
-"""What the networks cost, counted from hyperparameters: floating point operations of matrix products and convolutions, 2 per
-multiply-add, and values that pass through memory."""
+"""What the networks cost, counted from hyperparameters: floating point operations of matrix products and convolutions,
+2 per multiply-add, and values that pass through memory."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def grl_flops(config: GRLConfig = GRLConfig(), folded: bool = False) -> dict[str
 
 
 def grl_values(config: GRLConfig = GRLConfig(), folded: bool = False) -> dict[str, float]:
-    """Values per input pixel that each layer of GRL reads and writes, each once: what layer by layer goes through memory.
+    """Values per input pixel that each layer of GRL reads and writes, each once: what layer by layer goes through
+    memory.
 
-    Weights are left out, and so are norms, activations and residuals, which a good implementation joins to their neighbours. A
-    form that keeps layers' results in the cache moves less.
+    Weights are left out, and so are norms, activations and residuals, which a good implementation joins to their
+    neighbours. A form that keeps layers' results in the cache moves less.
     """
     dim, anchors = config.dim, config.anchor_down**-2
     block = {
@@ -72,7 +73,9 @@ def rrdb_flops(blocks: int = 6, features: int = 64, growth: int = 32) -> float:
 
 
 def rrdb_values(blocks: int = 6, features: int = 64, growth: int = 32) -> float:
-    """Values per input pixel that each convolution of :class:`scripts.bench.rrdb.RRDB` reads and writes, and enlarging."""
+    """Values per input pixel that each convolution of :class:`scripts.bench.rrdb.RRDB` reads and writes, and
+    enlarging.
+    """
     dense = sum(features + (i + 1) * growth for i in range(4)) + features + 4 * growth + features
     tail = (1 + 4 * 2 + 4) * features + (4 + 16 * 2 + 16) * features + 2 * 16 * features + 16 * (features + 3)
     return 3 + features + blocks * 3 * dense + 2 * features + tail

@@ -118,7 +118,8 @@ def compare(path: Path, rounds: int, threads: int) -> dict:
     for name, values in times.items():
         result[name] = {"count": counts[name], "wall": statistics.median(values), "cpu": statistics.median(busy[name])}
         print(
-            f"  {name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, {min(values):.3f} to "
+            f"  {name}: {counts[name]} in {statistics.median(values):.3f} s (median of {len(values)}, "
+            f"{min(values):.3f} to "
             f"{max(values):.3f}), {statistics.median(busy[name]):.3f} s of CPU"
         )
     for what, table in (("time", times), ("CPU time", busy)):

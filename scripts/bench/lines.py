@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def flood_fill(raw: np.ndarray, smallest: int = 32, neighbours: int = 3) -> np.ndarray:
-    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of ``lines.line_map``."""
+    """Outlier filter and passive dilation pixel by pixel, as one would write it first; the map of
+    ``lines.line_map``.
+    """
     height, width = raw.shape
     todo = raw.tolist()
     result = [[False] * width for _ in range(height)]
@@ -91,7 +93,8 @@ def run(options: argparse.Namespace) -> dict:
     }
     result = {}
     print(
-        f"{image.shape[1]}x{image.shape[0]}, {raw.mean():.1%} of the pixels in the raw map, one core, medians of {options.runs}"
+        f"{image.shape[1]}x{image.shape[0]}, {raw.mean():.1%} of the pixels in the raw map, one core, medians of "
+        f"{options.runs}"
     )
     for name, work in parts.items():
         wall, own = seconds(work, options.runs)

@@ -55,7 +55,9 @@ def cost(name: str) -> tuple[float, float]:
 
 
 def cpu(sizes: list[tuple[int, int]], runs: int, names: list[str], memory: bool) -> list[dict[str, object]]:
-    """One row per size and form: seconds, ratio to the baseline, rates and their share of the machine's, peak memory."""
+    """One row per size and form: seconds, ratio to the baseline, rates and their share of the machine's, peak
+    memory.
+    """
     rows: list[dict[str, object]] = []
     limits = {dtype: ceilings(dtype) for dtype in dict.fromkeys(map(precision, names))}
     for width, height in sizes:
@@ -93,7 +95,8 @@ def show(rows: list[dict[str, object]]) -> str:
         "minimum": ("min s", "{:.4g}".format), "percentile_90": ("90% s", "{:.4g}".format),
         "maximum": ("max s", "{:.4g}".format), "runs": ("runs", str), "ratio": ("times faster", "{:.2f}".format),
         "gflops": ("GFLOP/s", "{:.0f}".format), "product_share": ("of products", "{:.0%}".format),
-        "bytes": ("GB layer by layer", lambda value: f"{value / 1e9:.1f}"), "copy_share": ("of copies", "{:.0%}".format),
+        "bytes": ("GB layer by layer", lambda value: f"{value / 1e9:.1f}"), "copy_share": ("of copies",
+        "{:.0%}".format),
         "peak_bytes": ("peak MiB", lambda value: f"{value / 2**20:.0f}"),
     }  # fmt: skip
     kept = {key: column for key, column in columns.items() if any(row.get(key) is not None for row in rows)}

@@ -145,7 +145,9 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def quality(name: str, clip: vs.VideoNode, options: argparse.Namespace) -> dict:
-    """PSNR of the luma of some frames: reuse=2 against reuse=0, and both against the clean drawings in the final size."""
+    """PSNR of the luma of some frames: reuse=2 against reuse=0, and both against the clean drawings in the final
+    size.
+    """
     count, start = clip.num_frames, time.monotonic()
     wanted = sorted({round((k + 0.5) * count / options.quality) for k in range(options.quality)})
     original = Painter(options.height * 4)
@@ -171,8 +173,10 @@ def quality(name: str, clip: vs.VideoNode, options: argparse.Namespace) -> dict:
             }
     for threshold, got in sums.items():
         print(
-            f"  threshold {threshold:g}: at least {got['against_reuse_0']:.1f} dB against reuse=0 on {len(wanted)} frames; against "
-            f"the drawings {got['clean']:.2f} dB, reuse=2 {got['change_against_clean']:+.3f} ({time.monotonic() - start:.0f} s)"
+            f"  threshold {threshold:g}: at least {got['against_reuse_0']:.1f} dB against reuse=0 on {len(wanted)} "
+            f"frames; against "
+            f"the drawings {got['clean']:.2f} dB, reuse=2 {got['change_against_clean']:+.3f} "
+            f"({time.monotonic() - start:.0f} s)"
         )
     return {str(threshold): got for threshold, got in sums.items()}
 

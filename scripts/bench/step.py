@@ -57,7 +57,9 @@ def noise(batch: int, patch: int, device: torch.device | str = "cpu", seed: int 
 
 
 def plain_step(rate: float) -> Callable[[tuple[Tensor, Tensor, Tensor]], float]:
-    """One update as a textbook has it: plain layout, fp32, upsampling by interpolation, an optimizer of single kernels."""
+    """One update as a textbook has it: plain layout, fp32, upsampling by interpolation, an optimizer of single
+    kernels.
+    """
     torch.manual_seed(0)
     model = GRL(GRLConfig(drop_path=0.0)).train()
     start_as_interpolation(model)
@@ -104,7 +106,9 @@ def cpu_steps(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def drawn(folder: str, batch: int, patch: int, count: int = 16) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
-    """Number -> a batch of crops of different drawings in ``folder``, of the first ``count`` of an epoch, without pseudo-GT."""
+    """Number -> a batch of crops of different drawings in ``folder``, of the first ``count`` of an epoch, without
+    pseudo-GT.
+    """
     stream = ImageStream(list_images(folder), DatasetConfig(folder=folder, patch=patch, per_image=8, enhance=False))
     crops = [stream.crops(number) for number in range(count)]
 
@@ -117,7 +121,8 @@ def drawn(folder: str, batch: int, patch: int, count: int = 16) -> Callable[[int
 
 
 def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, dict]:
-    """Losses of the plain step and of the loop's on the same batches, and the largest difference of their running means.
+    """Losses of the plain step and of the loop's on the same batches, and the largest difference of their running
+    means.
 
     The loop in fp32 is the control: it differs from the plain form in the order of sums alone.
     """
@@ -135,7 +140,8 @@ def curves(count: int, batch: int, patch: int, folder: str | None) -> dict[str, 
     means = {name: np.convolve(values, np.full(window, 1 / window), "valid") for name, values in losses.items()}
     plain, found = means[PLAIN], {}
     print(
-        f"losses over {count} steps, batch {batch}, {patch}x{patch} LR, means of {window}: {plain[0]:.4f} to {plain[-1]:.4f}"
+        f"losses over {count} steps, batch {batch}, {patch}x{patch} LR, means of {window}: {plain[0]:.4f} to "
+        f"{plain[-1]:.4f}"
     )
     for name in list(forms)[1:]:
         apart = np.abs(means[name] / plain - 1)
@@ -161,7 +167,8 @@ def waiting(options: argparse.Namespace) -> dict[str, float]:
         whole = time.perf_counter() - start
         run.feed.close()
     print(
-        f"{options.steps} steps with 2 workers: {options.steps / whole:.2f} it/s, {waited / whole:.0%} of the time waiting"
+        f"{options.steps} steps with 2 workers: {options.steps / whole:.2f} it/s, {waited / whole:.0%} of the time "
+        f"waiting"
     )
     return {"steps_per_second": options.steps / whole, "waiting_share": waited / whole}
 
@@ -189,7 +196,8 @@ def gpu_steps(runs: int) -> dict[str, dict[str, float]]:
         share = flops / one.median / peak
         result[f"stage {stage}"] = {**one.as_dict(), "share_of_peak": share, "bytes": torch.cuda.max_memory_allocated()}
         print(
-            f"stage {stage}, batch 32, 64x64 LR, bf16: {1 / one.median:.2f} it/s, generator's products at {share:.0%} of a "
+            f"stage {stage}, batch 32, 64x64 LR, bf16: {1 / one.median:.2f} it/s, generator's products at "
+            f"{share:.0%} of a "
             f"large product's {peak / 1e12:.0f} TFLOP/s, {torch.cuda.max_memory_allocated() >> 20} MiB"
         )
     return result

@@ -66,7 +66,9 @@ def alternating(
     label: str = "",
     warm: bool = True,
 ) -> dict[str, list[float]]:
-    """Seconds of each form, run in turn so that other load meets all alike; if ``warm``, a first run of each goes unmeasured."""
+    """Seconds of each form, run in turn so that other load meets all alike; if ``warm``, a first run of each goes
+    unmeasured.
+    """
     for run in forms.values() if warm else ():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in forms}
@@ -86,8 +88,8 @@ def wall(run: Callable[[], object]) -> float:
 
 
 def ceilings(dtype: torch.dtype, seconds: float = 0.5) -> tuple[float, float]:
-    """FLOP/s of torch's product of two 2048x2048 matrices and bytes/s (read and written) of a copy of 256 MiB: the best of
-    what fits into some ``seconds`` each, with as many threads as torch uses."""
+    """FLOP/s of torch's product of two 2048x2048 matrices and bytes/s (read and written) of a copy of 256 MiB: the best
+    of what fits into some ``seconds`` each, with as many threads as torch uses."""
     a, b = (torch.rand(2048, 2048).to(dtype) for _ in range(2))
     source = torch.ones(256 << 20, dtype=torch.uint8)
     target, product = torch.empty_like(source), torch.empty_like(a)

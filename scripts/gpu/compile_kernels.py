@@ -1,7 +1,7 @@
 """Compile the Triton kernels for a GPU that need not be there, and say what they take of it.
 
-python -m scripts.gpu.compile_kernels [--capability 90] [--type fp16] [--only block]: one line a kernel. Exit status 1 if one does
-not compile or spills registers.
+python -m scripts.gpu.compile_kernels [--capability 90] [--type fp16] [--only block]: one line a kernel. Exit status 1
+if one does not compile or spills registers.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
@@ -21,7 +22,9 @@ DRY_CONFIG = GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_
 
 @dataclass
 class Context:
-    """``dry``: everything at the smallest size on the CPU, kernels through Triton's interpreter, to try the script itself."""
+    """``dry``: everything at the smallest size on the CPU, kernels through Triton's interpreter, to try the script
+    itself.
+    """
 
     device: torch.device
     dry: bool
@@ -79,7 +82,9 @@ class Context:
             torch.cuda.synchronize()
 
     def times(self, run: Callable[[], object], seconds: float = 1.0, most: int = 60) -> list[float]:
-        """Seconds of single calls one after the other, by the device's own clock; as many as fit in ``seconds``, 3 at least."""
+        """Seconds of single calls one after the other, by the device's own clock; as many as fit in ``seconds``, 3 at
+        least.
+        """
         for _ in range(1 if self.dry else 3):
             run()
         self.synchronize()
@@ -96,7 +101,7 @@ class Context:
             run()
             event.record()
         events[-1].synchronize()
-        return [a.elapsed_time(b) / 1e3 for a, b in zip(events, events[1:])]
+        return [a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(events)]
 
     def measure(
         self, name: str, run: Callable[[], object], *, flops: float = 0, bytes: float = 0, **more: object

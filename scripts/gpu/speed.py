@@ -189,7 +189,9 @@ def compiled(context: Context) -> None:
 
 
 def parts(context: Context) -> None:
-    """Body and tail, plain, compiled and by kernels; single kernels against their share of the limits; strips of the tail."""
+    """Body and tail, plain, compiled and by kernels; single kernels against their share of the limits; strips of the
+    tail.
+    """
     height, width = (8, 8) if context.dry else (720, 1280)
     pixels, half, device = height * width, context.half, context.device
     plain, fast = (GRLCuda(context.grl(), half, device, use=use) for use in ("plain", "kernels"))
@@ -236,7 +238,7 @@ def single(context: Context, x: Tensor, inference: Callable) -> None:
     tilings = tuning.choose(grl.to(context.device), context.half, context.device)
     context.emit(tilings=tilings)
     grl.cpu()
-    b, h, w, c = x.shape
+    b, h, w, _c = x.shape
     out, one = torch.empty_like(x), x.numel() * x.element_size()
     pixels, rows = b * h * w, Rows(0, h)
     attention = sum(flops[name] for name in ("qkv", "anchors", "window", "stripe", "proj", "mlp")) / 16 * pixels

@@ -1,7 +1,9 @@
-"""Twelve crops before and after, for judging weights by eye: ``python -m scripts.studies.contact_sheet --art ART --out FILE.png``.
+"""Twelve crops before and after, for judging weights by eye: ``python -m scripts.studies.contact_sheet --art ART --out
+FILE.png``.
 
 Each is Lanczos, the output of every model, and the original side by side. The drawings are from the validation folder
-(never trained on) and from the procedural animation; each is damaged at a fixed level as :mod:`train.evaluation.levels` does it.
+(never trained on) and from the procedural animation; each is damaged at a fixed level as :mod:`train.evaluation.levels`
+does it.
 """
 
 from __future__ import annotations

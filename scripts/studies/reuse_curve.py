@@ -1,7 +1,8 @@
-"""The threshold of ``reuse=2``: what it saves and what it costs, the measurement behind docs/reuse.md and docs/reuse.png.
+"""The threshold of ``reuse=2``: what it saves and what it costs, the measurement behind docs/reuse.md and
+docs/reuse.png.
 
-python -m scripts.studies.reuse_curve [--part 0.25] [--crf 18 23] [--out docs/reuse.png]: no network runs; pixels that it would see are
-counted, and the held source is compared with the source as coded and with the drawings before coding.
+python -m scripts.studies.reuse_curve [--part 0.25] [--crf 18 23] [--out docs/reuse.png]: no network runs; pixels that
+it would see are counted, and the held source is compared with the source as coded and with the drawings before coding.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def main() -> None:
             for row in [exact, *rows[crf]]:
                 row["change"] = row["clean"] - exact["clean"]
             print(
-                f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against the drawings, dB "
+                f"CRF {crf}, {len(places)} frames\n| threshold | network | dB against the source | change against "
+                f"the drawings, dB "
                 "| flicker |\n| --- | --- | --- | --- | --- |"
             )
             for name, row in zip(("reuse=1", *THRESHOLDS), [exact, *rows[crf]]):

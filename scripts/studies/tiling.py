@@ -51,8 +51,8 @@ def stretched(whole: np.ndarray, tiled: np.ndarray) -> Image.Image:
 def measure(folder: Path | None, tile: int, model: str, out: Path) -> list[dict[str, float]]:
     """One row an overlap: the worst of all pictures, and how many pixels the network computes for one that is kept.
 
-    The middle of each picture is cut to the size that two tiles a side cover with exactly the overlap in question: tiles
-    are spread evenly, so on other sizes they overlap more than asked.
+    The middle of each picture is cut to the size that two tiles a side cover with exactly the overlap in question:
+    tiles are spread evenly, so on other sizes they overlap more than asked.
     """
     images = pictures(folder)
     rows = {overlap: [] for overlap in OVERLAPS}
@@ -87,7 +87,8 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = measure(options.pictures, options.tile, options.model, options.out)
     print(
-        "| overlap | largest difference, of 255 | lowest PSNR, dB | pixels computed for one kept, tiles of 256 |\n| --- | --- | --- | --- |"
+        "| overlap | largest difference, of 255 | lowest PSNR, dB | pixels computed for one kept, tiles of 256 |\n| "
+        "--- | --- | --- | --- |"
     )
     for row in rows:
         print(f"| {row['overlap']} | {row['largest']:.0f} | {row['psnr']:.1f} | {row['cost']:.2f} |")

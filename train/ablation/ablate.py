@@ -1,4 +1,6 @@
-"""The step ``ablate``: trains and evaluates the arms of the paper's ablations, one after another, and collects their tables."""
+"""The step ``ablate``: trains and evaluates the arms of the paper's ablations, one after another, and collects their
+tables.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +169,9 @@ def check_files(plans: list[Plan]) -> None:
 
 
 def check_switches(plans: list[Plan]) -> None:
-    """No two arms may be the same training: a base configuration that has a switch turned already makes nonsense of it."""
+    """No two arms may be the same training: a base configuration that has a switch turned already makes nonsense of
+    it.
+    """
     seen: dict[str, str] = {}
     for one in plans:
         settings = [

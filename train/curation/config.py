@@ -104,8 +104,8 @@ class PrepareConfig:
     pseudo_gt: bool = True
     """Make the line-enhanced version too."""
     validation: float = 0.05
-    """Share of the pictures that is held out for validation: those go to out/val alone. Which ones follows from seed and
-    name, so that new pictures move no old one."""
+    """Share of the pictures that is held out for validation: those go to out/val alone. Which ones follows from seed
+    and name, so that new pictures move no old one."""
     apart: tuple[str, ...] = ()
     """Folders of pictures or videos that will be measured on; pictures that show the same are not trained on."""
     gamma: tuple[float, float] = (0.97, 0.98)

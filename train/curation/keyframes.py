@@ -6,6 +6,7 @@ marked as keyframes. The picture type is checked on every frame that comes out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -285,7 +286,7 @@ def keyframe(frame: av.VideoFrame, coded: Coded, video: Video) -> Keyframe:
 def gop_lengths(packets: list[int], total: int) -> list[int]:
     """Pictures from each I-frame to the next in coded order, for I-frame ``packets`` of ``total``; order kept."""
     edges = sorted(packets) + [total]
-    following = dict(zip(edges, edges[1:]))
+    following = dict(itertools.pairwise(edges))
     return [following[number] - number for number in packets]
 
 

@@ -51,7 +51,8 @@ class Report:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from any mode, turned as EXIF says: grey, palette and CMYK are converted, 16 bits rounded to 8.
+    """(H, W, 3) uint8 RGB from any mode, turned as EXIF says: grey, palette and CMYK are converted, 16 bits rounded to
+    8.
 
     Raises:
         Rejected: not a picture, truncated, too large for Pillow's limit, or with transparent parts.
@@ -209,7 +210,8 @@ def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Ma
 
 
 def prepare(config: PrepareConfig) -> Report:
-    """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``, or ``out/val/*.png``. Can be killed and started again.
+    """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``, or ``out/val/*.png``. Can be killed and started
+    again.
 
     What was made and what was rejected, with the reason, stands in the table ``prepared`` of
     ``source/manifest.sqlite``, or of ``out/manifest.sqlite`` where the source has none.

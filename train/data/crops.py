@@ -53,8 +53,9 @@ class DatasetConfig:
     augment: float = 0.5
     """Probability of augmenting a crop: then flips and transposition, each with probability one half."""
     recolour: float = 0.0
-    """Probability that a drawing gets other colours before it is degraded: its channels in another order, or one time in
-    three grey. Where most drawings share a palette a network learns that too, and draws black lines in it. Not in the paper.
+    """Probability that a drawing gets other colours before it is degraded: its channels in another order, or one time
+    in three grey. Where most drawings share a palette a network learns that too, and draws black lines in it. Not in
+    the paper.
     """
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
@@ -127,8 +128,9 @@ def augment(images: list[np.ndarray], rng: np.random.Generator, probability: flo
 
 
 def recolour(image: np.ndarray, rng: np.random.Generator, probability: float) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, with ``probability`` in other colours: one time in three in grey (BT.601 luma), else with its
-    channels in one of the five other orders. The same for every picture of one size or another that gets an equal ``rng``.
+    """(H, W, 3) uint8 RGB, with ``probability`` in other colours: one time in three in grey (BT.601 luma), else with
+    its channels in one of the five other orders. The same for every picture of one size or another that gets an equal
+    ``rng``.
     """
     chosen, grey = rng.random(2) < (probability, 1 / 3)
     order = ORDERS[rng.integers(len(ORDERS))]

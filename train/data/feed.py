@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -26,8 +27,8 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class Feed:
     """This process's share of every batch.
 
-    A batch of the run is put together from ``shards`` streams of drawings, in equal parts, and each process serves as many
-    of the streams: so one process sees in a batch what two see together, and no drawing is degraded twice.
+    A batch of the run is put together from ``shards`` streams of drawings, in equal parts, and each process serves as
+    many of the streams: so one process sees in a batch what two see together, and no drawing is degraded twice.
 
     Raises:
         ArgumentError: batch, shards, accumulate and the number of processes do not divide as they must.
@@ -62,7 +63,9 @@ class Feed:
         return {**self.key.state_dict(), "position": self.position, "shards": self.shards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the batch that ``state`` was taken at; ``ArgumentError`` if files or settings are not the same."""
+        """Go on after the batch that ``state`` was taken at; ``ArgumentError`` if files or settings are not the
+        same.
+        """
         check(self.shards == state["shards"], "shards", self.shards, f"{state['shards']}, as the run began")
         self.key.load_state_dict(state)
         self.position = self.key.position
@@ -122,7 +125,5 @@ class Feed:
         finally:
             ended.set()
             while thread.is_alive():  # it may wait for room
-                try:
+                with contextlib.suppress(queue.Empty):
                     ready.get(timeout=0.1)
-                except queue.Empty:
-                    pass

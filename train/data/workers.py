@@ -12,7 +12,8 @@ __all__ = ["become_worker"]
 
 
 def become_worker() -> None:
-    """Processes are the parallelism: the libraries of this one start no threads on top. Its memory is kept for the next picture.
+    """Processes are the parallelism: the libraries of this one start no threads on top. Its memory is kept for the next
+    picture.
 
     A 720p picture in float is 11 MB, and degrading it makes some ten of them, one after the other.
     """

@@ -1,4 +1,6 @@
-"""Blur: one kernel on one image, by whichever of several equal ways is cheapest: the library's two, or three of OpenCV's."""
+"""Blur: one kernel on one image, by whichever of several equal ways is cheapest: the library's two, or three of
+OpenCV's.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def _columns(rows: np.ndarray) -> slice:
 
 
 def bands(kernel: np.ndarray) -> list[tuple[slice, slice]]:
-    """Rows of ``kernel`` after rows, with the columns that are not zero there, in pieces of less than ``DIRECT`` taps."""
+    """Rows of ``kernel`` after rows, with the columns that are not zero there, in pieces of less than ``DIRECT``
+    taps.
+    """
     pieces, top = [], 0
     while top < len(kernel):
         bottom = top + 1

@@ -25,7 +25,8 @@ class _Picture(ctypes.Structure):
 
 
 class _Noise(ctypes.Structure):
-    _fields_ = [("levels", POINTER), ("start", ctypes.c_uint64), ("tables", POINTER), ("order", POINTER), ("strip", LONG),
+    _fields_ = [("levels", POINTER), ("start", ctypes.c_uint64), ("tables", POINTER), ("order", POINTER), ("strip",
+                LONG),
                 ("grey", LONG), ("amount", ctypes.c_float)]  # fmt: skip
 
 
@@ -38,7 +39,8 @@ class _Steps(ctypes.Structure):
         ("passes", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), LONG, POINTER, LONG, POINTER, LONG)),
         ("taps", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), POINTER, LONG, LONG)),
         ("noise", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), ctypes.POINTER(_Noise))),
-        ("reduce", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), ctypes.POINTER(_Axis), ctypes.POINTER(_Axis))),
+        ("reduce", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Picture), ctypes.POINTER(_Axis),
+        ctypes.POINTER(_Axis))),
         ("to_bytes", ctypes.CFUNCTYPE(None, POINTER, POINTER, LONG)),
     ]  # fmt: skip
 
@@ -71,7 +73,9 @@ class Compiled:
         return _Picture(values, image.dtype == np.uint8, height, width, to)
 
     def passes(self, image: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The sum over n of filtering with ``columns[n]``, then ``rows[n]``, (N, odd) float32, with borders reflected."""
+        """The sum over n of filtering with ``columns[n]``, then ``rows[n]``, (N, odd) float32, with borders
+        reflected.
+        """
         result = np.empty(image.shape, np.float32)
         (count, tall), wide = columns.shape, rows.shape[1]
         if len(rows) != count:
@@ -87,11 +91,13 @@ class Compiled:
         return result
 
     def noise(
-        self, image: np.ndarray, levels: np.ndarray | None, start: int, tables: np.ndarray, order: np.ndarray, strip: int,
+        self, image: np.ndarray, levels: np.ndarray | None, start: int, tables: np.ndarray, order: np.ndarray,
+        strip: int,
         amount: float, grey: bool,
     ) -> np.ndarray:  # fmt: skip
-        """``image`` + ``amount`` * noise, which is ``tables[order[row // strip]]`` at 16 random bits, or at 256 * ``levels``
-        (H, W, 3 or 1) uint8 + 8 random bits; they begin at ``start``. Grey noise is the same in all three channels.
+        """``image`` + ``amount`` * noise, which is ``tables[order[row // strip]]`` at 16 random bits, or at 256 *
+        ``levels`` (H, W, 3 or 1) uint8 + 8 random bits; they begin at ``start``. Grey noise is the same in all three
+        channels.
         """
         result = np.empty(image.shape, np.float32)
         if (

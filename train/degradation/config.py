@@ -175,15 +175,16 @@ class CodecConfig:
     jpeg_quality: Whole = (20, 95)
     webp_quality: Whole = (20, 95)
     webp_method: Whole = (0, 0)
-    """Encoder effort. The paper says 0 to 6 of the last step alone; on noisy pictures, which is what this step codes, all of
-    them end within 0.05 dB of each other (within 0.6 on clean ones), and 1 takes a fifth longer than 0, 6 five times as long.
+    """Encoder effort. The paper says 0 to 6 of the last step alone; on noisy pictures, which is what this step codes,
+    all of them end within 0.05 dB of each other (within 0.6 on clean ones), and 1 takes a fifth longer than 0, 6 five
+    times as long.
     """
     avif_quality: Whole = (20, 95)
     avif_speed: Whole = (0, 6)
     """Speed on libavif's scale."""
     avif_preset_offset: int = 5
-    """SVT-AV1's preset is the speed plus this, 0 to take the paper's numbers as they are: presets 0 to 4 take 6 to 100 times
-    as long as preset 8 on 320x180 for 0.6 to 1.6 dB, and 0 to 6 on the average some 12 times as long as 5 to 11.
+    """SVT-AV1's preset is the speed plus this, 0 to take the paper's numbers as they are: presets 0 to 4 take 6 to 100
+    times as long as preset 8 on 320x180 for 0.6 to 1.6 dB, and 0 to 6 on the average some 12 times as long as 5 to 11.
     """
     qscale: Whole = (8, 31)
     """Fixed quantiser of MPEG-2 and MPEG-4."""
@@ -268,13 +269,15 @@ class EasyCodecConfig(FinalCodecConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class EasyConfig:
-    """Images that suffer nothing but the resize to a quarter and one codec: what most who encode start from. Not in the paper,
-    whose every image goes through both stages.
+    """Images that suffer nothing but the resize to a quarter and one codec: what most who encode start from. Not in the
+    paper, whose every image goes through both stages.
     """
 
     probability: float = 0.0
     interpolations: tuple[str, ...] = ("area", "antialiased")
-    """Of the resize. Whoever makes a good source does not pick every fourth pixel, as the paper's bilinear and bicubic do."""
+    """Of the resize. Whoever makes a good source does not pick every fourth pixel, as the paper's bilinear and bicubic
+    do.
+    """
     codec: EasyCodecConfig = field(default_factory=EasyCodecConfig)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 
@@ -90,7 +89,7 @@ class Codec:
         )
 
 
-Step = Union[Blur, Noise, Resize, Codec]
+Step = Blur | Noise | Resize | Codec
 
 
 @dataclass(frozen=True)
@@ -270,7 +269,9 @@ def _shuffled(plan: Plan, rng: np.random.Generator, config: DegradationConfig, t
 
 
 def draw(rng: np.random.Generator, config: DegradationConfig, height: int, width: int) -> Draw:
-    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of both."""
+    """Everything that will happen to an image of ``height`` x ``width`` (multiples of 8); it ends at a quarter of
+    both.
+    """
     plan, target = Plan(height, width), (height // 4, width // 4)
     if config.easy.probability and rng.random() < config.easy.probability:
         plan.resize(*target, pick(rng, config.easy.interpolations))

@@ -52,7 +52,9 @@ def poisson_tables(peak: int) -> np.ndarray:
 
 
 def random_words(start: int, place: int, count: int) -> np.ndarray:
-    """(count,) uint64: SplitMix64's numbers (Steele, Lea and Flood 2014) from ``place`` on, of the sequence ``start``."""
+    """(count,) uint64: SplitMix64's numbers (Steele, Lea and Flood 2014) from ``place`` on, of the sequence
+    ``start``.
+    """
     with np.errstate(over="ignore"):
         z = np.uint64(start) + np.arange(place + 1, place + count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -127,8 +129,8 @@ def poisson_peak(levels: np.ndarray) -> int:
 
 
 def poisson(image: np.ndarray, rng: np.random.Generator, scale: float, grey: bool) -> np.ndarray:
-    """(H, W, 3) float32 in [0, 1], or uint8 taken as that, with ``scale`` times the shot noise of its 8-bit levels added:
-    float32, not clamped.
+    """(H, W, 3) float32 in [0, 1], or uint8 taken as that, with ``scale`` times the shot noise of its 8-bit levels
+    added: float32, not clamped.
     """
     levels, library = to_levels(image, grey), steps()
     tables, order = poisson_tables(poisson_peak(levels)), rng.permutation(TABLES)

@@ -1,4 +1,6 @@
-"""Degradation models to compare with (the paper's Table 3): where each differs from the paper's own, by table and key."""
+"""Degradation models to compare with (the paper's Table 3): where each differs from the paper's own, by table and
+key.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ _BSRGAN = {
     },
     "stage2": {"blur": _BSRGAN_BLUR, "resize": {"slots": ()}, "noise": {"probability": 0.0}, "codec": _JPEG},
 }
-"""Two Gaussian blurs, two resizes, Gaussian noise and JPEG in random order, JPEG at the end (BSRGAN, 2021). Its simulated
-camera pipeline (a quarter of its draws, for photographs) is left out.
+"""Two Gaussian blurs, two resizes, Gaussian noise and JPEG in random order, JPEG at the end (BSRGAN, 2021). Its
+simulated camera pipeline (a quarter of its draws, for photographs) is left out.
 """
 
 PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "realesrgan": _REALESRGAN, "bsrgan": _BSRGAN}

@@ -1,5 +1,5 @@
-"""Resizing by area, bilinear or bicubic interpolation without antialiasing, as players and careless encoders do; and with
-it, as careful ones do."""
+"""Resizing by area, bilinear or bicubic interpolation without antialiasing, as players and careless encoders do; and
+with it, as careful ones do."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _antialiased(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def area_axis(before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
-    """Averages over ``after`` <= ``before`` equal parts of an axis: (after,) int32, the first pixel of each, and (after,
-    taps) float32, the shares of it and the next ones.
+    """Averages over ``after`` <= ``before`` equal parts of an axis: (after,) int32, the first pixel of each, and
+    (after, taps) float32, the shares of it and the next ones.
     """
     taps = min(-(-before // after) + 1, before)
     edges = np.arange(after + 1) * (before / after)
@@ -37,8 +37,8 @@ def area_axis(before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
-    """(H, W, C) float, or (H, W, 3) uint8 taken as 0..1 -> (height, width, C) float; bicubic overshoots and is not clamped
-    here.
+    """(H, W, C) float, or (H, W, 3) uint8 taken as 0..1 -> (height, width, C) float; bicubic overshoots and is not
+    clamped here.
     """
     before, after = image.shape[:2], (height, width)
     if (

@@ -91,10 +91,11 @@ def spots(
 ) -> Spots:
     """Clusters of pixels whose chroma has left that of the neighbourhood they were made from.
 
-    A pixel's (a*, b*) must lie in the box that the colours of the (2 ``radius`` + 1)^2 source pixels around it span; where
-    the original is known, what it has there belongs to the box too. Lines and edges get purer when blur is undone, so
-    ``margin`` is allowed beyond the box, and half the box's width. What is further out, in 8-connected clusters of ``least``
-    pixels or more, is a spot. Without an original a small detail in a colour that the source has lost counts as well.
+    A pixel's (a*, b*) must lie in the box that the colours of the (2 ``radius`` + 1)^2 source pixels around it span;
+    where the original is known, what it has there belongs to the box too. Lines and edges get purer when blur is
+    undone, so ``margin`` is allowed beyond the box, and half the box's width. What is further out, in 8-connected
+    clusters of ``least`` pixels or more, is a spot. Without an original a small detail in a colour that the source has
+    lost counts as well.
 
     Args:
         result: (4H, 4W, 3) uint8.

@@ -33,9 +33,11 @@ class EvaluateConfig:
     baselines: tuple[str, ...] = BASELINES
     """Interpolations to compare with: "lanczos", "bicubic"."""
     levels: tuple[str, ...] = ()
-    """With ``gt`` alone: "light", "medium", "heavy", "crf26", "crf20-30" (docs/evaluation.md); empty: the first three."""
+    """With ``gt`` alone: "light", "medium", "heavy", "crf26", "crf20-30" (docs/evaluation.md); empty: the first three.
+    """
     metrics: tuple[str, ...] = (AUTO,)
-    """Of pyiqa, besides this project's own: "auto" stands for lpips, niqe, maniqa and clipiqa where pyiqa is installed."""
+    """Of pyiqa, besides this project's own: "auto" stands for lpips, niqe, maniqa and clipiqa where pyiqa is installed.
+    """
     images: int = 0
     """Pictures or clips, evenly spread over the folder; 0: all."""
     frames: int = 100

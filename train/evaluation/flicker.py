@@ -29,7 +29,8 @@ def held(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def flicker(before: np.ndarray, after: np.ndarray, still: np.ndarray) -> float:
     """Mean change of luma in levels of 255 between two enlarged pictures, where ``held`` says that nothing moves.
 
-    NaN where everything moves. A source that is repeated bit for bit gives 0 with any method that does not change its mind.
+    NaN where everything moves. A source that is repeated bit for bit gives 0 with any method that does not change its
+    mind.
     """
     if not still.any():
         return float("nan")

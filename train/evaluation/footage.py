@@ -55,7 +55,8 @@ def material(config: EvaluateConfig) -> Files:
     """What ``config`` is about.
 
     Raises:
-        ArgumentError, ClipError, NoImagesError: nothing there, or small pictures and originals that do not match in name.
+        ArgumentError, ClipError, NoImagesError: nothing there, or small pictures and originals that do not match in
+        name.
     """
     first = files_of(config.source or config.gt)
     count = min(config.images or len(first), len(first))
@@ -106,12 +107,13 @@ def length(path: Path, most: int) -> int:
 
 
 def shots(small: Path | None, gt: Path | None, index: int, level: str, config: EvaluateConfig) -> Iterator[Shot]:
-    """Every picture of one clip or image, at ``level`` when it has to be made: then ``index`` numbers the draw, and a clip has
-    one for all its frames.
+    """Every picture of one clip or image, at ``level`` when it has to be made: then ``index`` numbers the draw, and a
+    clip has one for all its frames.
 
     Raises:
         ImageError, ClipError: a file cannot be read.
-        ArgumentError: an original is too small to be reduced or not four times as large, or one clip is shorter than the other.
+        ArgumentError: an original is too small to be reduced or not four times as large, or one clip is shorter than
+        the other.
     """
     if small is None:
         for number, image in enumerate(frames(gt, config.frames)):

@@ -1,4 +1,5 @@
-"""Measures of the package pyiqa: NIQE, MANIQA, CLIPIQA, LPIPS and whatever else it knows. It is not installed by default.
+"""Measures of the package pyiqa: NIQE, MANIQA, CLIPIQA, LPIPS and whatever else it knows. It is not installed by
+default.
 
 pyiqa fetches the weights of a measure from the network when the measure is first made, and has licences of its own:
 docs/evaluation.md. Nothing here imports it before a measure is asked for.

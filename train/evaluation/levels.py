@@ -53,9 +53,9 @@ def quarter(image: np.ndarray) -> np.ndarray:
 def small_picture(image: np.ndarray, level: str, seed: int, index: int, heavy: DegradationConfig) -> np.ndarray:
     """(H, W, 3) uint8 RGB, sides multiples of 8 -> (H/4, W/4, 3), the same for the same arguments.
 
-    "light", "medium" and "crfN": a quarter by antialiased bicubic, then one H.264 intra frame of CRF 18, 26 or N; "crfN-M":
-    of a CRF from N to M, the one numbered ``index`` of the stream that belongs to ``seed``; "heavy": a draw of ``heavy``, the
-    degradation of training, named by ``seed`` and ``index``.
+    "light", "medium" and "crfN": a quarter by antialiased bicubic, then one H.264 intra frame of CRF 18, 26 or N;
+    "crfN-M": of a CRF from N to M, the one numbered ``index`` of the stream that belongs to ``seed``; "heavy": a draw
+    of ``heavy``, the degradation of training, named by ``seed`` and ``index``.
     """
     if level == "heavy":
         return degrade(image, heavy, HEAVY, seed, index)[0]

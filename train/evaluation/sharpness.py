@@ -74,8 +74,8 @@ def profiles(image: np.ndarray, edges: Edges) -> tuple[np.ndarray, np.ndarray]:
 def edge_width(image: np.ndarray, edges: Edges) -> float:
     """Median width in pixels of the edges found in a guide: rise over steepest slope; NaN where there is none.
 
-    A step between two pixels has width 1, an edge blurred by a Gaussian of sigma s has 2.51 s. The guide is the original,
-    or where there is none an interpolated picture, the same for all that are compared.
+    A step between two pixels has width 1, an edge blurred by a Gaussian of sigma s has 2.51 s. The guide is the
+    original, or where there is none an interpolated picture, the same for all that are compared.
     """
     if not len(edges[0]):
         return float("nan")
@@ -85,7 +85,9 @@ def edge_width(image: np.ndarray, edges: Edges) -> float:
 
 
 def darkness(image: np.ndarray) -> np.ndarray:
-    """(H, W) levels by which each pixel is darker than what surrounds it within a line's width: black top-hat of luma."""
+    """(H, W) levels by which each pixel is darker than what surrounds it within a line's width: black top-hat of
+    luma.
+    """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (LINE, LINE))
     return cv2.morphologyEx(luma(image).astype(np.float32), cv2.MORPH_BLACKHAT, kernel)
 

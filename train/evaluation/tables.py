@@ -63,8 +63,8 @@ def means(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
     """Method -> measure -> mean over the pictures of ``rows``.
 
     A picture on which some method has no value for a measure (no line in it, a measure that failed) counts for none, so
-    that all means of a column are over the same pictures. The originals have no full-reference values and are left out of
-    that for those.
+    that all means of a column are over the same pictures. The originals have no full-reference values and are left out
+    of that for those.
     """
     held: dict[str, dict[tuple, dict[str, float]]] = {}
     methods: dict[str, None] = {}

@@ -1,7 +1,10 @@
-"""The step ``export``: the averaged weights of a run, or any weights, as files for the filter and for other programs."""
+"""The step ``export``: the averaged weights of a run, or any weights, as files for the filter and for other
+programs.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -139,10 +142,9 @@ def read_source(source: str) -> Source:
         path = weights.find(source)
     state = None
     if path.suffix != ".safetensors":
-        try:
+        # Else another layout of weights, or :mod:`vsapisr.weights.files` will say what is wrong with it.
+        with contextlib.suppress(checkpoint.CheckpointError):
             state = checkpoint.load(path)
-        except checkpoint.CheckpointError:
-            pass  # another layout of weights, or :mod:`vsapisr.weights.files` will say what is wrong with it
     made = of_checkpoint(state, path) if state and "ema" in state else of_weights(path)
     metadata = {name: value for name, value in made.metadata.items() if name != "format"} | {
         "vsapisr": vsapisr.__version__

@@ -1,7 +1,7 @@
 """The network as an ONNX graph, written node by node: a graph of a few hundred plain operators, any height and width.
 
-Made here instead of by ``torch.onnx`` because the exporter's graph has the position bias networks in it, bakes sizes in or
-needs minutes for symbolic ones. Activations are (1, H, W, C) but around convolutions; batches go image by image.
+Made here instead of by ``torch.onnx`` because the exporter's graph has the position bias networks in it, bakes sizes in
+or needs minutes for symbolic ones. Activations are (1, H, W, C) but around convolutions; batches go image by image.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Body:
         self.mask = self.shift_mask(window)
 
     def shift_mask(self, window: int) -> str:
-        """(windows, 1, T, T): -100 where tokens of a rolled window come from two sides of the wrap. Only the last row and
-        column of windows have any, so it is two constants, each times a vector that is 1 in the last place.
+        """(windows, 1, T, T): -100 where tokens of a rolled window come from two sides of the wrap. Only the last row
+        and column of windows have any, so it is two constants, each times a vector that is 1 in the last place.
         """
         g, half = self.graph, window // 2
         wrapped = torch.arange(window) >= half

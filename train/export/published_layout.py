@@ -1,4 +1,5 @@
-"""The layout of the published checkpoint: ``model_state_dict`` with the weights, and buffers that follow from the sizes.
+"""The layout of the published checkpoint: ``model_state_dict`` with the weights, and buffers that follow from the
+sizes.
 
 The buffers are those for inputs of 64x64, as published; whatever loads such a file makes them anew for other sizes.
 """
@@ -27,8 +28,8 @@ def _regions(size: int, window: int, shift: int) -> Tensor:
 
 
 def derived(network: GRL) -> dict[str, Tensor]:
-    """The 13 buffers: coordinate tables, relative indices and masks of windows (w) and of both kinds of stripes (sh, sv)
-    between anchors (a) and tokens (w).
+    """The 13 buffers: coordinate tables, relative indices and masks of windows (w) and of both kinds of stripes (sh,
+    sv) between anchors (a) and tokens (w).
     """
     window, anchors = network.config.window, network.config.window // network.config.anchor_down
     attention = network.layers[0].blocks[0].attn
@@ -57,7 +58,9 @@ def derived(network: GRL) -> dict[str, Tensor]:
 
 
 def published(network: GRL, dtype: torch.dtype, metadata: dict[str, str]) -> dict[str, Any]:
-    """What to ``torch.save``: 455 entries under ``model_state_dict``, and ``metadata`` under ``opt`` beside the iteration."""
+    """What to ``torch.save``: 455 entries under ``model_state_dict``, and ``metadata`` under ``opt`` beside the
+    iteration.
+    """
     weights = {name: value.to(dtype).contiguous() for name, value in network.state_dict().items()}
     return {
         "model_state_dict": derived(network) | weights,

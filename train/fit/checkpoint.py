@@ -82,7 +82,7 @@ def load(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError, ValueError, KeyError) as error:
         reason = str(error).splitlines() or [type(error).__name__]
         raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[0][:120]})") from None
-    if not isinstance(state, dict) or "ema" not in state and "term" not in state:
+    if not isinstance(state, dict) or ("ema" not in state and "term" not in state):
         raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")
     return state
 

@@ -173,7 +173,8 @@ def rate_factor(config: FitConfig, iteration: int) -> float:
 
 
 FREE = (
-    "out", "iterations", "accumulate", "learning_rate", "learning_rate_d", "schedule", "halve_every", "warmup", "ema_decay",
+    "out", "iterations", "accumulate", "learning_rate", "learning_rate_d", "schedule", "halve_every", "warmup",
+    "ema_decay",
     "clip_norm", "precision", "compile", "channels_last", "device", "threads", "save_seconds", "save_every", "keep",
     "nonfinite_limit", "tensorboard", "validation", "loss", "data.folder", "data.batch", "data.workers", "data.cache",
     "data.cache_megabytes", "data.pseudo_gt", "network.drop_path",

@@ -18,8 +18,9 @@ __all__ = ["Processes"]
 class Processes:
     """Rank, number and device of this process, and what the processes tell each other.
 
-    Gradients are averaged explicitly after the backward passes, not by hooks of a wrapper: the sums have one fixed order, so
-    that a resumed run adds up the same numbers, and the losses may call the networks as often as they like in between.
+    Gradients are averaged explicitly after the backward passes, not by hooks of a wrapper: the sums have one fixed
+    order, so that a resumed run adds up the same numbers, and the losses may call the networks as often as they like in
+    between.
     """
 
     def __init__(self, device: str = "auto"):

@@ -1,4 +1,6 @@
-"""The training loop of both stages. It can be killed at any moment and goes on from its last checkpoint, bit for bit."""
+"""The training loop of both stages. It can be killed at any moment and goes on from its last checkpoint, bit for
+bit.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +148,9 @@ class Run:
         return not self.waiting
 
     def write(self, name: str, content: dict[str, Any]) -> bool:
-        """Save; whether it is written. A full disk is no reason to lose the run: it is reported, and tried again later."""
+        """Save; whether it is written. A full disk is no reason to lose the run: it is reported, and tried again
+        later.
+        """
         try:
             checkpoint.save(self.out / name, content)
         except checkpoint.CheckpointError as error:
@@ -155,8 +159,8 @@ class Run:
         return True
 
     def save(self, kept: bool = False) -> list[str]:
-        """Write last.pth and, if it is to be ``kept``, a numbered copy, of which the newest stay. Every process calls it.
-        A best.pth that could not be written is tried again. Returns which of the two could not be written.
+        """Write last.pth and, if it is to be ``kept``, a numbered copy, of which the newest stay. Every process calls
+        it. A best.pth that could not be written is tried again. Returns which of the two could not be written.
         """
         missing = [] if self.write_best() else [BEST]
         content = self.state_dict()

@@ -1,4 +1,6 @@
-"""Losses and gradients that are no finite numbers: the update is left out, the batch kept for study, the run not endless."""
+"""Losses and gradients that are no finite numbers: the update is left out, the batch kept for study, the run not
+endless.
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def compiled(function: Callable[[GRL, Tensor], Tensor], model: GRL, example: Ten
             with autocast():
                 out = fast(model, example)
             out.float().mean().backward()
-    except Exception as error:  # noqa: BLE001 - whatever the compiler stumbles over, the plain form still runs
+    except Exception as error:
         log.warning("torch.compile failed, the run goes on without it: %s", str(error).splitlines()[0][:200])
         return function
     finally:

@@ -61,7 +61,8 @@ def _stage(config: FitConfig, parts: Parts) -> list[str]:
 def _data(config: FitConfig, feed: Feed) -> list[str]:
     data, epochs = config.data, config.iterations * config.data.batch / max(feed.drawings * config.data.per_image, 1)
     lines = [
-        _line("data", f"{feed.drawings} drawings in {data.folder}, {data.per_image} crops of {4 * data.patch} (LR {data.patch})"
+        _line("data", f"{feed.drawings} drawings in {data.folder}, {data.per_image} crops of {4 * data.patch} (LR "
+                      f"{data.patch})"
                       f" from each, {config.iterations * data.batch:,} crops in all: every drawing {epochs:.1f} times"),
         _line("batch", f"{data.batch} crops an update, from {feed.shards} streams, in {config.accumulate} pieces; "
                        f"{data.workers} workers a process"),
@@ -120,9 +121,12 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
         f"{key.removeprefix('memory/').removesuffix('_mib')} {value:.0f} MiB" for key, value in memory().items()
     )
     return [
-        _line("step", f"{one:.3g} s an update in {config.precision} on {parts.device} with {torch.get_num_threads()} threads, "
-                      f"{1 / one:.2f} it/s: {clock(one * config.iterations)} in all, without validation and waiting for data"),
-        _line("data", f"{drawing:.3g} s of one core a drawing without a cache; {wanted:.1f} workers in all would keep up"),
+        _line("step", f"{one:.3g} s an update in {config.precision} on {parts.device} with {torch.get_num_threads()} "
+                      f"threads, "
+                      f"{1 / one:.2f} it/s: {clock(one * config.iterations)} in all, without validation and waiting "
+                      f"for data"),
+        _line("data", f"{drawing:.3g} s of one core a drawing without a cache; {wanted:.1f} workers in all would "
+                      f"keep up"),
         _line("memory", used),
         "Nothing was written.",
     ]  # fmt: skip

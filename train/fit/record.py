@@ -25,7 +25,7 @@ class Record:
 
     def __init__(self, path: Path, start: int):
         self.path = path
-        self.file = open(path, "r+b" if path.exists() else "x+b", buffering=0)
+        self.file = open(path, "r+b" if path.exists() else "x+b", buffering=0)  # noqa: SIM115  closed by close()
         self.size = self._end(start)
         self.file.truncate(self.size)
         self.waiting = b""

@@ -1,4 +1,6 @@
-"""Validation during a run: fixed crops at three levels of damage, measured and shown, without touching the run's state."""
+"""Validation during a run: fixed crops at three levels of damage, measured and shown, without touching the run's
+state.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,8 @@ class Pair:
 
 
 def make_pairs(config: ValidationConfig) -> list[Pair]:
-    """The centre of each chosen drawing at every level. The degradation sees twice the crop around it, where there is as
-    much, so that borders do not decide.
+    """The centre of each chosen drawing at every level. The degradation sees twice the crop around it, where there is
+    as much, so that borders do not decide.
 
     Raises:
         NoImagesError, ImageError: no images in the folder, or one that cannot be read.
@@ -122,10 +124,12 @@ def enlarge(model: nn.Module, image: np.ndarray) -> np.ndarray:
 
 
 class Validation:
-    """``Validation(config)(model)`` -> means by name; ``baseline`` are those of Lanczos, ``pairs`` what it is measured on.
+    """``Validation(config)(model)`` -> means by name; ``baseline`` are those of Lanczos, ``pairs`` what it is measured
+    on.
 
     Names: "psnr_y" (dB), "ssim_y" and, when pyiqa is there, "lpips" over all crops; "light/psnr_y" and so on for each
-    level. Calling it changes neither the modes of ``model`` nor any random state, and gives the same for the same weights.
+    level. Calling it changes neither the modes of ``model`` nor any random state, and gives the same for the same
+    weights.
 
     Raises:
         VsapisrError: see :func:`make_pairs`.

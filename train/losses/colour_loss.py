@@ -37,8 +37,9 @@ def _compress(share: Tensor) -> Tensor:
 
 
 def colour(a: Tensor, b: Tensor) -> Tensor:
-    """Mean distance in the (a*, b*) plane, in hundreds, of two (B, 3, H, W) pictures in sRGB, averaged over the 4x4 pixels that
-    an LR pixel becomes: sharp or blurred lines count little there, casts and spots all the more. A scalar in fp32.
+    """Mean distance in the (a*, b*) plane, in hundreds, of two (B, 3, H, W) pictures in sRGB, averaged over the 4x4
+    pixels that an LR pixel becomes: sharp or blurred lines count little there, casts and spots all the more. A scalar
+    in fp32.
 
     Squared errors in RGB hardly see a tint of dark lines, which eyes (and CIELAB) do.
 

@@ -1,4 +1,5 @@
-"""Random weights for the feature networks under which the deep layers tell pictures apart, and only as far as they differ.
+"""Random weights for the feature networks under which the deep layers tell pictures apart, and only as far as they
+differ.
 
 He initialisation without biases (He et al. 2015), BatchNorm reduced to one scale per layer, and each compared layer
 scaled by how much its channels vary over made-up pictures. Measured on six drawings, the fifth layers then differ half

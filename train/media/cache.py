@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -31,8 +32,8 @@ class DiskCache:
     folder and a kill leaves nothing half-written. Each process counts what it adds and looks at the whole folder every
     ``recount`` entries, so that n processes stay within the limit but for n * ``recount`` entries.
 
-    No error comes from it: where the disk is full or the folder cannot be used there is nothing to get, and one warning in
-    each process.
+    No error comes from it: where the disk is full or the folder cannot be used there is nothing to get, and one warning
+    in each process.
     """
 
     def __init__(self, folder: str | Path, limit: int, recount: int = 32):
@@ -116,10 +117,8 @@ class DiskCache:
         if self.total <= self.limit:
             return
         for _, size, path in sorted(entries):
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            except FileNotFoundError:
-                pass
             self.total -= size
             if self.total <= 0.9 * self.limit:
                 return

@@ -27,8 +27,8 @@ class NoImagesError(VsapisrError, FileNotFoundError):
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order, but hidden ones, such
-    as a killed process leaves; ``NoImagesError`` when there is none.
+    """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order, but hidden ones,
+    such as a killed process leaves; ``NoImagesError`` when there is none.
     """
     if not Path(folder).is_dir():
         raise NoImagesError(f"{folder} is not a folder")
@@ -95,5 +95,5 @@ def read_image(path: str | Path) -> np.ndarray:
         raise ImageError(f"{path}: not an image that Pillow knows") from None
     except (FileNotFoundError, ImageError):
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files make decoders raise anything
+    except Exception as error:
         raise ImageError(f"{path}: {error or type(error).__name__}") from error

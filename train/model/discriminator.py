@@ -1,4 +1,5 @@
-"""Three PatchGANs on one picture at full, half and quarter size (halved twice), with spectral norm (APISR, section 3.4).
+"""Three PatchGANs on one picture at full, half and quarter size (halved twice), with spectral norm (APISR, section
+3.4).
 
 The names and shapes in the state dict are those of published checkpoints, in which PyTorch's older spectral norm left
 ``weight_orig``, ``weight_u`` and ``weight_v``; ``torch.nn.utils.parametrizations`` names them otherwise.
@@ -17,7 +18,8 @@ from vsapisr.errors import ArgumentError
 __all__ = ["SMALLEST", "Discriminator", "PatchGAN", "SpectralConv2d"]
 
 SMALLEST = 96
-"""Least height and width of a picture: the quarter of it is the smallest that five 4x4 convolutions leave a value of."""
+"""Least height and width of a picture: the quarter of it is the smallest that five 4x4 convolutions leave a value of.
+"""
 SETTLED = 15
 """Power iterations at the start, as many as ``torch.nn.utils.parametrizations.spectral_norm`` does."""
 

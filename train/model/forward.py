@@ -1,7 +1,8 @@
 """GRL's forward as training runs it: the same function as ``GRL.forward``, with an upsampling that costs less.
 
-Nearest x2 followed by a 3x3 convolution is a transposed convolution with stride 2 whose 4x4 kernel sums the taps that meet
-on one pixel: 16 multiplies instead of 36, borders included, and gradients flow to the 3x3 weights through the sums.
+Nearest x2 followed by a 3x3 convolution is a transposed convolution with stride 2 whose 4x4 kernel sums the taps that
+meet on one pixel: 16 multiplies instead of 36, borders included, and gradients flow to the 3x3 weights through the
+sums.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def upsample(x: Tensor, conv: nn.Conv2d) -> Tensor:
 def forward(model: GRL, image: Tensor) -> Tensor:
     """``model(image)`` up to rounding: (B, 3, H, W) in [0, 1] -> (B, 3, 4H, 4W).
 
-    The body runs channels-last, the tail in the plain layout, where the CPU's weight gradients are twice as fast. The last
-    convolution is in fp32 under autocast too.
+    The body runs channels-last, the tail in the plain layout, where the CPU's weight gradients are twice as fast. The
+    last convolution is in fp32 under autocast too.
     """
     height, width = image.shape[-2:]
     x = pad_to_window(image, model.config.window) - model.mean

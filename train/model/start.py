@@ -1,5 +1,5 @@
-"""A starting point that already enlarges: GRL has no skip from its input to its output, so random weights spend thousands
-of iterations on learning to show the picture at all. Here the first six channels carry it through instead.
+"""A starting point that already enlarges: GRL has no skip from its input to its output, so random weights spend
+thousands of iterations on learning to show the picture at all. Here the first six channels carry it through instead.
 
 LeakyReLU is undone by carrying each colour twice, as x and -x: f(x) - f(-x) = (1 + slope) x.
 """

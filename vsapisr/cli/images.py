@@ -85,7 +85,7 @@ def read(path: Path) -> Picture:
         raise PictureError(f"{path} is no image that can be read") from None
     except VsapisrError:
         raise
-    except Exception as error:  # noqa: BLE001 - of damaged files Pillow's decoders raise whatever they stumble over
+    except Exception as error:
         raise PictureError(f"{path} cannot be read ({error})") from None
 
 

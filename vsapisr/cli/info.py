@@ -91,7 +91,8 @@ def devices() -> Iterator[str]:
 
 def kernels() -> str:
     """The CPU's compiled kernels that the published network's precisions use here."""
-    words = {native.LEVELS["avx2"]: "AVX2", native.LEVELS["avx512"]: "AVX-512", native.LEVELS["avx512_bf16"]: "AVX512-BF16",
+    words = {native.LEVELS["avx2"]: "AVX2", native.LEVELS["avx512"]: "AVX-512",
+    native.LEVELS["avx512_bf16"]: "AVX512-BF16",
              native.LEVELS["amx_bf16"]: "AMX"}  # fmt: skip
     levels = {NAMES[dtype]: native.level_for(dtype, GRLConfig()) for dtype in (torch.float32, torch.bfloat16)}
     found = ", ".join(f"{precision} by {words[level]}" for precision, level in levels.items() if level)

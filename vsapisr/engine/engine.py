@@ -1,9 +1,9 @@
 """Tiles in, tiles out: the device, its precision, and the queue that makes batches of what many frames bring.
 
-One worker thread serves a device, whatever the number of filters on it: the core's threads only hand tiles over and wait.
-What shares a batch never changes a tile's numbers: all tiles of a batch have one shape, and on CUDA short batches are padded
-to the full size so that the same kernels run, unless the network's own kernels make that needless. How a batch travels is in
-:mod:`vsapisr.engine.streams`.
+One worker thread serves a device, whatever the number of filters on it: the core's threads only hand tiles over and
+wait. What shares a batch never changes a tile's numbers: all tiles of a batch have one shape, and on CUDA short batches
+are padded to the full size so that the same kernels run, unless the network's own kernels make that needless. How a
+batch travels is in :mod:`vsapisr.engine.streams`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +31,9 @@ from .streams import Pipeline, streams_of
 SCALE = 4
 FLIGHTS = 3  # batches on their way on CUDA: one uploaded, one computed, one downloaded
 SHORT_OF_MEMORY = ("not enough memory", "out of memory", "ALLOC_FAILED", "nable to find an engine")
-"""In errors of torch and of CUDA's libraries: some say of a workspace that there was no room for only that they found no way."""
+"""In errors of torch and of CUDA's libraries: some say of a workspace that there was no room for only that they found
+no way.
+"""
 
 
 class OutOfMemory(Exception):
@@ -87,7 +90,7 @@ class Job:
 class Worker:
     """The thread of one device. It ends when its last engine is closed, or with the interpreter."""
 
-    workers: dict[torch.device, Worker] = {}
+    workers: ClassVar[dict[torch.device, Worker]] = {}
     lock = threading.Lock()
 
     def __init__(self, device: torch.device):
@@ -244,8 +247,8 @@ class Engine:
         return [self.finish(job, enlarged[i : i + 1]) for i, job in enumerate(jobs)]
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:
-        """(1, 3, H, W), padded to the window as the network itself would pad; in its precision on a GPU, where graphs take no
-        other, and in float32 on the CPU, whose kernels need not round to the 8 bits of bfloat16."""
+        """(1, 3, H, W), padded to the window as the network itself would pad; in its precision on a GPU, where graphs
+        take no other, and in float32 on the CPU, whose kernels need not round to the 8 bits of bfloat16."""
         rgb = pad_to_window(to_rgb(samples, job.source, job.source_colour), 8)
         return rgb.to(self.dtype) if self.device.type == "cuda" else rgb
 

@@ -1,8 +1,8 @@
 """Batches on their way through a device: copied there, worked on, copied back, each on a stream of its own.
 
-While one batch is computed the next is uploaded and the one before is downloaded. Nobody waits for the device but the thread
-that delivers: it sleeps until a batch's last event. A batch keeps hold of everything it uses until then, so that no memory
-is used again, by whatever allocator, while a stream may still touch it.
+While one batch is computed the next is uploaded and the one before is downloaded. Nobody waits for the device but the
+thread that delivers: it sleeps until a batch's last event. A batch keeps hold of everything it uses until then, so that
+no memory is used again, by whatever allocator, while a stream may still touch it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Streams(Protocol):
         """Do ``work`` on ``stream`` once the event ``after`` has happened; returns the event that it is done."""
 
     def host(self, like: Tensor) -> Tensor:
-        """Memory of the machine, of the size and type of ``like``, that copies can be made to and from asynchronously."""
+        """Memory of the machine, of the size and type of ``like``, that copies can be made to and from
+        asynchronously.
+        """
 
     def to_device(self, host: Tensor) -> Tensor:
         """A copy on the device; only within ``work``."""
@@ -153,13 +155,15 @@ class Pipeline:
             self.deliverer.start()
 
     def start(self, work: Work) -> None:
-        """Put a batch on its way; waits while its owner has as many there as it may. Never raises: errors go to the batch."""
+        """Put a batch on its way; waits while its owner has as many there as it may. Never raises: errors go to the
+        batch.
+        """
         with self.changed:
             self.changed.wait_for(lambda: sum(f.work.owner is work.owner for f in self.flights) < work.limit)
         flight = Flight(work)
         try:
             self.launch(flight)
-        except BaseException as error:  # a batch must never be left waiting
+        except BaseException:  # a batch must never be left waiting
             try:
                 self.streams.drain()  # its memory is given back now: nothing may still be reading it
             except RuntimeError as worse:

@@ -1,4 +1,6 @@
-"""Frames through an engine: plan tiles, hand them over, put the results together; smaller tiles when memory runs out."""
+"""Frames through an engine: plan tiles, hand them over, put the results together; smaller tiles when memory runs
+out.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Upscaler:
         self.plan = tiles.plan(width, height, self.tile, config.overlap)
 
     def first_tile(self) -> tuple[int, int]:
-        """The asked for tile size; a side of 0 is the largest for which a batch fits the free memory, see docs/tiling.md."""
+        """The asked for tile size; a side of 0 is the largest for which a batch fits the free memory, see
+        docs/tiling.md.
+        """
         width, height = self.config.tile
         if width and height:
             return width, height

@@ -46,5 +46,7 @@ def own_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
 
 
 def bytes_per_pixel(dtype: torch.dtype) -> int:
-    """Memory that one input pixel takes at the network's widest place: three maps of 64 channels at four times the size."""
+    """Memory that one input pixel takes at the network's widest place: three maps of 64 channels at four times the
+    size.
+    """
     return 3 * 64 * 16 * dtype.itemsize

@@ -1,8 +1,8 @@
 """GRL-tiny, the network of APISR, in its readable form: the form that is trained and the truth for faster ones.
 
-Li et al., "Efficient and Explicit Modelling of Image Hierarchies for Image Restoration" (GRL, CVPR 2023), in the size that
-APISR (CVPR 2024) calls "tiny2". Parameter names are those of the published checkpoint, so its ``model_state_dict`` loads as
-it is. Images are (B, 3, H, W) RGB in [0, 1]; inside the body activations are (B, H, W, C), one token a pixel.
+Li et al., "Efficient and Explicit Modelling of Image Hierarchies for Image Restoration" (GRL, CVPR 2023), in the size
+that APISR (CVPR 2024) calls "tiny2". Parameter names are those of the published checkpoint, so its ``model_state_dict``
+loads as it is. Images are (B, 3, H, W) RGB in [0, 1]; inside the body activations are (B, H, W, C), one token a pixel.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class GRLConfig:
 
 
 def pad_to_window(x: Tensor, window: int) -> Tensor:
-    """Pad (..., H, W) at the bottom and right to multiples of ``window``: reflected, or 0 on a side too short for that."""
+    """Pad (..., H, W) at the bottom and right to multiples of ``window``: reflected, or 0 on a side too short for
+    that.
+    """
     for side in (-1, -2):
         size = x.shape[side]
         pad = -size % window
@@ -95,14 +97,17 @@ def shift_mask(height: int, width: int, window: int, device: torch.device | None
 
 
 def bias_coordinates(low: int, high: int, device: torch.device | None = None) -> Tensor:
-    """Log-spaced relative coordinates ``low..high`` in both axes, ((high - low + 1)**2, 2), scaled so that ``high`` is 8."""
+    """Log-spaced relative coordinates ``low..high`` in both axes, ((high - low + 1)**2, 2), scaled so that ``high`` is
+    8.
+    """
     steps = torch.arange(low, high + 1, dtype=torch.float32, device=device) / high * 8
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).view(-1, 2)
     return torch.sign(grid) * torch.log2(grid.abs() + 1) / math.log2(8)
 
 
 def relative_index(queries: int, keys: int, offset: int, span: int, device: torch.device | None = None) -> Tensor:
-    """Row of the coordinate table for each pair of a ``queries``-sided and a ``keys``-sided grid: (queries**2, keys**2).
+    """Row of the coordinate table for each pair of a ``queries``-sided and a ``keys``-sided grid: (queries**2,
+    keys**2).
 
     The table has ``span`` entries a side; ``offset`` makes the smallest difference 0.
     """
@@ -143,7 +148,9 @@ class CosineAttention(nn.Module):
         return values[index].permute(2, 0, 1)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """``q`` (N, heads, Tq, d), ``k`` and ``v`` (N, heads, Tk, d), ``mask`` (windows, Tq, Tk) -> (N, heads, Tq, d)."""
+        """``q`` (N, heads, Tq, d), ``k`` and ``v`` (N, heads, Tk, d), ``mask`` (windows, Tq, Tk) -> (N, heads, Tq,
+        d).
+        """
         # In fp16 the sum of squares and eps would underflow: normalise in fp32 whatever the precision is.
         cosine = F.normalize(q.float(), dim=-1).to(q.dtype) @ F.normalize(k.float(), dim=-1).to(k.dtype).transpose(
             -2, -1
@@ -230,7 +237,9 @@ class Block(nn.Module):
         self.drop_path = drop_path
 
     def dropped(self, x: Tensor) -> Tensor:
-        """Stochastic depth: a sample's branch is left out with probability ``drop_path``, others are scaled up for it."""
+        """Stochastic depth: a sample's branch is left out with probability ``drop_path``, others are scaled up for
+        it.
+        """
         if not self.training or self.drop_path == 0:
             return x
         keep = torch.rand(x.shape[0], 1, 1, 1, device=x.device) >= self.drop_path

@@ -9,8 +9,8 @@ What is different from :mod:`vsapisr.networks.grl`:
 - Logit scales are merged into the normalisation of queries and keys; softmax ignores a constant per query, so biases
   are stored with their largest value at 0, where half precision is finest.
 - On the CPU images go one at a time, so what an image gives does not depend on its place in the batch: through the
-  compiled kernels of :mod:`vsapisr.networks.cpu.network` where they can be used, else in pieces whose activations stay in the
-  processor's cache.
+  compiled kernels of :mod:`vsapisr.networks.cpu.network` where they can be used, else in pieces whose activations stay
+  in the processor's cache.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ class InferenceBlock(nn.Module):
 class GRLInference(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W) like :class:`~vsapisr.networks.grl.GRL`, for inference only.
 
-    In fp32 within 1e-4 of GRL. The result of a float32 image is float32, in low precision too, where compiled kernels do not
-    even round it. Of others it has the network's own dtype. The module holds its own constants: later changes of
+    In fp32 within 1e-4 of GRL. The result of a float32 image is float32, in low precision too, where compiled kernels
+    do not even round it. Of others it has the network's own dtype. The module holds its own constants: later changes of
     that GRL do not reach it. Raises ArgumentError for a window of odd side.
     """
 

@@ -1,10 +1,10 @@
 """Colours that the network made up are taken back: spots, fringes and tints that nothing in the source accounts for.
 
-A pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. Both must lie within what the 7x7 source pixels
-around the pixel span, and some room beyond: half of the span, since lines and edges get purer when blur is undone and chroma had
-half the resolution, and a margin, which is smaller where it is dark, as the eye sees more there, and nothing where the source is
-grey. What is further out is moved to the nearest value inside; the luma stays as it is, and what is inside is not touched. What it
-does to results is in docs/evaluation.md.
+A pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. Both must lie within what the 7x7
+source pixels around the pixel span, and some room beyond: half of the span, since lines and edges get purer when blur
+is undone and chroma had half the resolution, and a margin, which is smaller where it is dark, as the eye sees more
+there, and nothing where the source is grey. What is further out is moved to the nearest value inside; the luma stays as
+it is, and what is inside is not touched. What it does to results is in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
 
 
 def largest(values: Tensor) -> Tensor:
-    """Of the square of 2 ``RADIUS`` + 1 around each of (..., H, W); in steps of double width, sixty times as fast as pooling."""
+    """Of the square of 2 ``RADIUS`` + 1 around each of (..., H, W); in steps of double width, sixty times as fast as
+    pooling.
+    """
     values = F.pad(values, [RADIUS] * 4, value=-torch.inf)
     for axis in (-2, -1):
         width, side = 1, 2 * RADIUS + 1
@@ -44,7 +46,9 @@ def largest(values: Tensor) -> Tensor:
 
 
 def limits(source: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """(B, 3, H, W) -> for R - Y and B - Y: least and largest value without a margin, largest margin; each (B, H, 1, W, 1)."""
+    """(B, 3, H, W) -> for R - Y and B - Y: least and largest value without a margin, largest margin; each (B, H, 1, W,
+    1).
+    """
     red, green, blue = source.float().unbind(1)
     y = luma(red, green, blue)
     result = []

@@ -10,7 +10,7 @@ def orientation(image: Image.Image) -> int:
     """How a camera was held, 1 to 8 as in EXIF; 1, upright, also where that cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - of damaged tags Pillow raises whatever it stumbles over
+    except Exception:
         return 1
 
 

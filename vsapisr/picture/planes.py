@@ -51,8 +51,8 @@ def arrays(planes: Sequence[tuple[memoryview, int]], format: Format, width: int,
 
 
 def read_tile(planes: list[np.ndarray], format: Format, tile: Tile) -> list[Tensor]:
-    """Copies of a tile's samples, as :func:`vsapisr.picture.colour.to_rgb` takes them: the frame's edge is repeated around
-    subsampled planes, so that a tile's RGB is that of the whole frame, bit for bit."""
+    """Copies of a tile's samples, as :func:`vsapisr.picture.colour.to_rgb` takes them: the frame's edge is repeated
+    around subsampled planes, so that a tile's RGB is that of the whole frame, bit for bit."""
     samples = []
     for number, plane in enumerate(planes):
         axes = []

@@ -1,13 +1,14 @@
 """Plan of tiles for a frame: which part the network sees and which part of its result is kept. Pure integers.
 
-Origins, sizes and cuts are multiples of 8, so that the network's windows in a tile are those of the whole frame and cuts
-fall between whole chroma samples. All tiles of a plan have one size once padded to the window; they are spread evenly.
+Origins, sizes and cuts are multiples of 8, so that the network's windows in a tile are those of the whole frame and
+cuts fall between whole chroma samples. All tiles of a plan have one size once padded to the window; they are spread
+evenly.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from ..config import WINDOW
 
@@ -43,7 +44,7 @@ def spans(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
         return (Span(0, length, 0, length),)
     count = -(-(total - 2 * overlap) // (tile - 2 * overlap))
     starts = [i * ((total - tile) // WINDOW) // (count - 1) * WINDOW for i in range(count)]
-    cuts = [(after + before + tile) // 2 // WINDOW * WINDOW for before, after in zip(starts, starts[1:])]
+    cuts = [(after + before + tile) // 2 // WINDOW * WINDOW for before, after in pairwise(starts)]
     edges = [0, *cuts, length]
     return tuple(Span(s, min(s + tile, length), a, b) for s, a, b in zip(starts, edges, edges[1:]))
 

@@ -1,4 +1,6 @@
-"""Bounded memories that many threads share: nothing is computed twice at the same time, the least recently used goes first."""
+"""Bounded memories that many threads share: nothing is computed twice at the same time, the least recently used goes
+first.
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ FRAMES = 24  # and at most as much as so many enlarged frames
 class ClipUpscaler(Upscaler):
     """An :class:`~vsapisr.engine.upscaler.Upscaler` for the frames of a clip of ``frames`` frames.
 
-    With automatic tile sizes the tiles of a frame depend on its neighbours, see :mod:`vsapisr.reuse.pyramid`; with given
-    ones they are always the same. Either way they are the same with ``reuse`` 0 and 1, so the pixels are.
+    With automatic tile sizes the tiles of a frame depend on its neighbours, see :mod:`vsapisr.reuse.pyramid`; with
+    given ones they are always the same. Either way they are the same with ``reuse`` 0 and 1, so the pixels are.
     """
 
     def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format, frames: int):

@@ -1,10 +1,11 @@
 """``reuse=2``: blocks of the source that hardly changed are held, so that their tiles have not changed at all.
 
-A block takes the samples of an anchor, an earlier block at its place in the same segment, while it differs from it by noise
-alone: by at most the threshold in each sample, and by a quarter of it in the mean. Else it is the next anchor. It may return to
-any of the last few anchors (A-B-C-A). Blocks are compared with the anchor, never with the frame before, so nothing drifts.
-Segments begin anew at I-frames, at scene changes and every few frames: what a frame becomes depends on the frames since
-then, and on nothing else.
+A block takes the samples of an anchor, an earlier block at its place in the same segment, while it differs from it by
+noise
+alone: by at most the threshold in each sample, and by a quarter of it in the mean. Else it is the next anchor. It may
+return to any of the last few anchors (A-B-C-A). Blocks are compared with the anchor, never with the frame before, so
+nothing drifts. Segments begin anew at I-frames, at scene changes and every few frames: what a frame becomes depends on
+the frames since then, and on nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Tiles within tiles: small ones where a clip holds still, large ones where all of it moves.
 
-A tile can be taken over only as a whole, so small tiles find more that did not change; but each sees its overlap anew, so
-they cost more where everything has to be computed. Which tiles a frame is made of is therefore decided by the clip: by
-where the frame differs from the one before and the one after, and by nothing else, whether anything is taken over or not.
+A tile can be taken over only as a whole, so small tiles find more that did not change; but each sees its overlap anew,
+so they cost more where everything has to be computed. Which tiles a frame is made of is therefore decided by the clip:
+by where the frame differs from the one before and the one after, and by nothing else, whether anything is taken over or
+not.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class Pyramid:
     def choose(self, before: np.ndarray | None, after: np.ndarray | None) -> tuple[Tile, ...]:
         """The tiles of a frame: the largest all of whose cells are of no use to its neighbours, else cells.
 
-        ``before`` and ``after`` are True for the blocks that differ from the frame before and after; None if there is none.
+        ``before`` and ``after`` are True for the blocks that differ from the frame before and after; None if there is
+        none.
         """
         moving = np.ones(len(self.cells), bool)
         for changed in (before, after):

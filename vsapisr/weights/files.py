@@ -71,7 +71,7 @@ def read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, ValueError, json.JSONDecodeError) as error:
             raise WeightsError(f"{path} is truncated or no safetensors file ({error})") from None
-    if start.startswith(b"PK") or start.startswith(b"\x80"):
+    if start.startswith((b"PK", b"\x80")):
         return read_pickle(path)
     raise WeightsError(f"{path} is neither a safetensors nor a PyTorch file")
 
@@ -86,7 +86,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         if wanted := foreign_global(path, str(error)):
             raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
         raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
-    except Exception as error:  # noqa: BLE001 - of damaged files torch raises whatever it stumbles over
+    except Exception as error:
         reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
@@ -99,7 +99,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def foreign_global(path: Path, error: str) -> str | None:
-    """The name that a refused pickle would have called, from torch's ``error`` or from the pickle's own instructions."""
+    """The name that a refused pickle would have called, from torch's ``error`` or from the pickle's own
+    instructions.
+    """
     if named := re.search(r"(?:GLOBAL |class )([\w.]+\.\w+)", error):
         return named[1]
     if zipfile.is_zipfile(path):

@@ -5,6 +5,7 @@ The files are not part of this project and come under their own terms, which :at
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -200,7 +201,5 @@ def hash_of(path: Path) -> str:
 
 def remove(path: Path) -> None:
     """Also when its folder could not be made."""
-    try:
+    with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        pass

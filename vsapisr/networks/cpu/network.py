@@ -1,8 +1,9 @@
 """GRL-tiny on the CPU through the compiled library: the whole network in one call, without torch's operators.
 
-The library (``vsapisr/networks/cpu/native``) holds kernels for AVX2 and AVX-512 in float32, AVX-512 and AMX in bfloat16, and says which of
-them this processor has. It knows the published hyperparameters alone, any number of stages and blocks. Where it is missing, or
-cannot be used, :class:`~vsapisr.networks.grl_inference.GRLInference` works with torch's operators as on other devices.
+The library (``vsapisr/networks/cpu/native``) holds kernels for AVX2 and AVX-512 in float32, AVX-512 and AMX in
+bfloat16, and says which of them this processor has. It knows the published hyperparameters alone, any number of stages
+and blocks. Where it is missing, or cannot be used, :class:`~vsapisr.networks.grl_inference.GRLInference` works with
+torch's operators as on other devices.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def workspace(count: int) -> Tensor:
 
 @cache
 def bf16_level() -> int:
-    """Of the best kernels in bfloat16, 0 if there are none. Asked once: all networks of a process give the same results."""
+    """Of the best kernels in bfloat16, 0 if there are none. Asked once: all networks of a process give the same
+    results.
+    """
     level = load_library().vsapisr_level_bf16()
     return level if level >= LEVELS["avx512_bf16"] else 0
 
@@ -138,7 +141,9 @@ def packed_last(weight: Tensor, bias: Tensor, dtype: torch.dtype, level: int) ->
 
 
 class NativeGRL:
-    """The network of a :class:`GRLInference` in float32, packed for the library. Calls from several threads may overlap."""
+    """The network of a :class:`GRLInference` in float32, packed for the library. Calls from several threads may
+    overlap.
+    """
 
     def __init__(self, form: GRLInference, dtype: torch.dtype, level: int):
         self.dtype, self.level, self._kept = dtype, level, []
@@ -153,7 +158,8 @@ class NativeGRL:
         last, last_bias = packed_last(tail.last.weight, tail.last_bias, dtype, level)
         weights = {
             "first_weight": self._floats(first), "first_bias": self._floats(convs[0].bias),
-            "norm_start_weight": self._floats(form.norm_start.weight), "norm_start_bias": self._floats(form.norm_start.bias),
+            "norm_start_weight": self._floats(form.norm_start.weight),
+            "norm_start_bias": self._floats(form.norm_start.bias),
             "norm_end_weight": self._floats(form.norm_end.weight), "norm_end_bias": self._floats(form.norm_end.bias),
             "last_weight": self._keep(last), "last_bias": self._floats(last_bias),
         }  # fmt: skip
@@ -169,7 +175,9 @@ class NativeGRL:
 
     @classmethod
     def of(cls, form: GRLInference, dtype: torch.dtype) -> NativeGRL | None:
-        """For a form still in float32, which will compute in ``dtype``; None where the library cannot be used for it."""
+        """For a form still in float32, which will compute in ``dtype``; None where the library cannot be used for
+        it.
+        """
         level = level_for(dtype, form.config)
         return cls(form, dtype, level) if level else None
 
@@ -195,7 +203,8 @@ class NativeGRL:
             )
         }  # fmt: skip
         biases = {
-            "window_bias": attention.window_bias, "stripe_bias": attention.stripe_bias, "anchor_bias": attention.anchor_bias,
+            "window_bias": attention.window_bias, "stripe_bias": attention.stripe_bias,
+            "anchor_bias": attention.anchor_bias,
             "proj_bias": attention.proj_bias, "fc1_bias": block.fc1.bias, "fc2_bias": block.fc2.bias,
         }  # fmt: skip
         if self.level == LEVELS["amx_bf16"]:
@@ -203,7 +212,8 @@ class NativeGRL:
         vectors = {
             "norm1_weight": block.norm1.weight, "norm1_bias": block.norm1.bias,
             "norm2_weight": block.norm2.weight, "norm2_bias": block.norm2.bias,
-            "window_scale": attention.window_scale[: attention.heads_window], "spread_scale": spread, "gather_scale": gather,
+            "window_scale": attention.window_scale[: attention.heads_window], "spread_scale": spread,
+            "gather_scale": gather,
         }  # fmt: skip
         tables = {name: getattr(attention, name).transpose(-2, -1)
                   for name in ("window_position", "gather_position", "spread_position")}  # fmt: skip

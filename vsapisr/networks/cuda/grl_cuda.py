@@ -1,8 +1,9 @@
-"""The form that runs on CUDA devices: :class:`GRLInference` with its parts replaced by kernels where they are right and fast.
+"""The form that runs on CUDA devices: :class:`GRLInference` with its parts replaced by kernels where they are right and
+fast.
 
-Nothing is taken on trust: at the first call on a device each part from :mod:`vsapisr.networks.cuda.kernels` is compared with the
-plain form, and timed against it. A part that does not compile, differs, or is slower stays plain, with a warning unless it
-was only slower.
+Nothing is taken on trust: at the first call on a device each part from :mod:`vsapisr.networks.cuda.kernels` is compared
+with the plain form, and timed against it. A part that does not compile, differs, or is slower stays plain, with a
+warning unless it was only slower.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class GRLCuda(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped; for inference only. The result of a
     float32 image is float32, of others it has the network's own type.
 
-    ``use`` is ``auto``; ``kernels`` takes them without asking for speed, but still for correctness; ``plain`` never does.
+    ``use`` is ``auto``; ``kernels`` takes them without asking for speed, but still for correctness; ``plain`` never
+    does.
     """
 
     scale = 4
@@ -58,7 +60,9 @@ class GRLCuda(nn.Module):
 
     @property
     def batch_invariant(self) -> bool:
-        """Whether an image's result is the same in a batch of any size: libraries choose other kernels for other sizes."""
+        """Whether an image's result is the same in a batch of any size: libraries choose other kernels for other
+        sizes.
+        """
         return self.kernel_body is not None and self.kernel_tail is not None
 
     @property
@@ -83,7 +87,9 @@ class GRLCuda(nn.Module):
 
     @torch.inference_mode()
     def prepare(self) -> None:
-        """Choose the parts, once. Compiles, waits for the device and allocates: not to be done while a graph is captured."""
+        """Choose the parts, once. Compiles, waits for the device and allocates: not to be done while a graph is
+        captured.
+        """
         with self.lock:
             if self.ready:
                 return

@@ -1,1 +1,3 @@
-"""Triton kernels of the network for CUDA devices. Importing a module of this package needs Triton; this file does not."""
+"""Triton kernels of the network for CUDA devices. Importing a module of this package needs Triton; this file does
+not.
+"""

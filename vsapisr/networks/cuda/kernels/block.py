@@ -1,9 +1,9 @@
 """A whole transformer block per 8x8 window in on-chip memory: qkv, both branches, projection, norm, MLP, norm.
 
-The feature map is (B, H, W, C), H and W multiples of the window. In an unshifted block both branches see the same window:
-one kernel reads the map once and writes it once. In a shifted block the window branch has a grid of its own: a first kernel
-writes its half of the channels, the second does everything else. Matrix products take the map's type and add up in fp32;
-norms, softmax and residuals are fp32.
+The feature map is (B, H, W, C), H and W multiples of the window. In an unshifted block both branches see the same
+window: one kernel reads the map once and writes it once. In a shifted block the window branch has a grid of its own: a
+first kernel writes its half of the channels, the second does everything else. Matrix products take the map's type and
+add up in fp32; norms, softmax and residuals are fp32.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def unit(x, like):
 
 @triton.jit
 def attend(q, k, v, scale, position, Q: tl.constexpr, K: tl.constexpr):
-    """Unit queries (Q, D), unit keys (K, D), values (K, D) -> (Q, D) fp32; scale and position are multiples of log2(e)."""
+    """Unit queries (Q, D), unit keys (K, D), values (K, D) -> (Q, D) fp32; scale and position are multiples of
+    log2(e).
+    """
     rows, columns = tl.arange(0, Q), tl.arange(0, K)
     bias = tl.load(position + rows[:, None] * K + columns[None, :]).to(tl.float32)
     logits = tl.dot(q, tl.trans(k), input_precision="ieee") * scale + bias
@@ -325,7 +327,7 @@ class PackedBlock:
 
 
 def position(bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """Biases as powers of 2, the largest of a query at 0, where low precision is finest: softmax does not see a constant
-    per query. bfloat16 would be coarse for no reason: the range of fp16 suffices."""
+    """Biases as powers of 2, the largest of a query at 0, where low precision is finest: softmax does not see a
+    constant per query. bfloat16 would be coarse for no reason: the range of fp16 suffices."""
     bias = (bias - bias.amax(dim=-1, keepdim=True)) * math.log2(math.e)
     return bias.to(torch.float32 if dtype == torch.float32 else torch.float16).contiguous()

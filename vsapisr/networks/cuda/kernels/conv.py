@@ -1,9 +1,10 @@
-"""Convolutions of 64 or so channels as implicit matrix products on (B, H, W, C), with what follows them in the same pass.
+"""Convolutions of 64 or so channels as implicit matrix products on (B, H, W, C), with what follows them in the same
+pass.
 
-One kernel does the 3x3 convolution (with residual, LayerNorm or LeakyReLU) and the phase convolution, which is nearest x2 and
-then 3x3, as four 2x2 convolutions whose results are interleaved by the store. ``conv_hr`` and ``conv_last`` go together:
-the first's result never leaves the chip, only its products with the 27 weights of ``conv_last``, which a second kernel
-shifts and adds. All of them work on a strip of rows, so that a tail's largest maps need not exist whole.
+One kernel does the 3x3 convolution (with residual, LayerNorm or LeakyReLU) and the phase convolution, which is nearest
+x2 and then 3x3, as four 2x2 convolutions whose results are interleaved by the store. ``conv_hr`` and ``conv_last`` go
+together: the first's result never leaves the chip, only its products with the 27 weights of ``conv_last``, which a
+second kernel shifts and adds. All of them work on a strip of rows, so that a tail's largest maps need not exist whole.
 """
 
 from __future__ import annotations
@@ -48,11 +49,12 @@ def conv_kernel(
     LAST: tl.constexpr,
     STAGES: tl.constexpr,
 ):
-    """Rows ``out_top`` to ``out_top + out_rows`` of a convolution C -> C of (B, height, width, C), zero beyond its edges.
+    """Rows ``out_top`` to ``out_top + out_rows`` of a convolution C -> C of (B, height, width, C), zero beyond its
+    edges.
 
-    ``x`` holds rows ``in_top`` to ``in_top + in_rows`` of the image. ``SCALE`` 1: 3x3 taps. ``SCALE`` 2: 2x2 taps for each
-    of 2x2 phases, rows counted in the small image. ``weight`` is (phases, taps, C in, C out). ``LAST`` is 0, or the columns
-    of ``last`` (C, LAST), with which the result is multiplied; then ``out`` is (B, 27, rows, width) planes.
+    ``x`` holds rows ``in_top`` to ``in_top + in_rows`` of the image. ``SCALE`` 1: 3x3 taps. ``SCALE`` 2: 2x2 taps for
+    each of 2x2 phases, rows counted in the small image. ``weight`` is (phases, taps, C in, C out). ``LAST`` is 0, or
+    the columns of ``last`` (C, LAST), with which the result is multiplied; then ``out`` is (B, 27, rows, width) planes.
     """
     columns = tl.cdiv(width, BX)
     phase = tl.program_id(0) % (SCALE * SCALE)

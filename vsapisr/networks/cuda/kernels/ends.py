@@ -84,7 +84,9 @@ class PackedFirst:
 
 
 def sum_planes(planes: Tensor, have: Rows, bias: Tensor, out: Tensor, want: Rows, height: int) -> None:
-    """Rows ``want`` of ``out`` (B, 3, H, W), which may be cropped, from planes (B, 27, have.count, width) of ``conv_last``."""
+    """Rows ``want`` of ``out`` (B, 3, H, W), which may be cropped, from planes (B, 27, have.count, width) of
+    ``conv_last``.
+    """
     b, _, kept_height, kept_width = out.shape
     rows = min(want.stop, kept_height) - want.top
     if rows > 0:

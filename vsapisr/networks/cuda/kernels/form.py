@@ -1,7 +1,7 @@
 """The whole network from kernels: from the image to the end of the body, and from there to the enlarged image.
 
-Every program works on its own window or tile of pixels and takes its constants from the same places, so that what an image
-gives depends neither on its place in a batch nor on the batch's size.
+Every program works on its own window or tile of pixels and takes its constants from the same places, so that what an
+image gives depends neither on its place in a batch nor on the batch's size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Tilings:
 
 
 class KernelBody:
-    """(B, 3, H, W) in [0, 1], H and W multiples of the window -> (B, H, W, C): the body's output and the features added."""
+    """(B, 3, H, W) in [0, 1], H and W multiples of the window -> (B, H, W, C): the body's output and the features
+    added.
+    """
 
     def __init__(self, grl: GRL, dtype: torch.dtype, device: torch.device):
         self.first = PackedFirst(grl, device)
@@ -56,8 +58,8 @@ class KernelBody:
 
 
 class KernelTail:
-    """(B, h, w, C) -> (B, 3, height, width), at most 4h x 4w, the mean added; in strips of rows, so that the maps at four
-    times the size take no more than :data:`STRIP_BYTES` each, whatever the image."""
+    """(B, h, w, C) -> (B, 3, height, width), at most 4h x 4w, the mean added; in strips of rows, so that the maps at
+    four times the size take no more than :data:`STRIP_BYTES` each, whatever the image."""
 
     def __init__(self, grl: GRL, dtype: torch.dtype, device: torch.device):
         self.before = PackedConv(grl.conv_before_upsample[0], dtype, device, slope=0.01)
@@ -76,7 +78,9 @@ class KernelTail:
         return out
 
     def strip(self, small: Tensor, rows: Rows, out: Tensor, tilings: Tilings) -> None:
-        """Rows ``rows`` of ``small``, four times as many of ``out``; each layer makes the rows that the next one sees."""
+        """Rows ``rows`` of ``small``, four times as many of ``out``; each layer makes the rows that the next one
+        sees.
+        """
         b, h, w, c = small.shape
         x, have = small, Rows(0, h)
         for up, layer in enumerate(self.ups):

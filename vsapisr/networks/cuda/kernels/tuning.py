@@ -121,8 +121,8 @@ def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
 
 
 def cached(name: str, make: Callable[[], dict]) -> dict:
-    """What ``make`` returned when it was last called for ``name``, by any process. A file that cannot be read or written
-    costs time only."""
+    """What ``make`` returned when it was last called for ``name``, by any process. A file that cannot be read or
+    written costs time only."""
     path = cache_folder() / "kernels" / f"{name}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
