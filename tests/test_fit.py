@@ -328,7 +328,7 @@ def test_dry_run_from_the_command_line_knows_a_run_that_began(folder, tmp_path, 
     assert "train fit: seed: 3 is not accepted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["stage1", "stage2", "fidelity", "sharp", "sharp_colour"])
+@pytest.mark.parametrize("name", ["stage1", "stage2", "shipped/fidelity", "shipped/sharp", "shipped/sharp_colour"])
 def test_example_configurations_are_accepted(name):
     made = load(FitConfig, ROOT / "train" / "configs" / f"{name}.toml")
     if name.startswith("stage"):
