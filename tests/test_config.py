@@ -15,7 +15,7 @@ from vsapisr.errors import ArgumentError
         ({"tilesize": 100}, "tilesize must be multiples of 8, got 100"),
         ({"tilesize": [-8]}, "tilesize must not be negative, got -8"),
         ({"tilesize": [64, 64, 64]}, "tilesize takes one or two numbers, got 3"),
-        ({"tilesize": [16, 64]}, "tilesize must be more than twice the overlap of 8, got 16x64"),
+        ({"tilesize": [16, 64], "overlap": 8}, "tilesize must be more than twice the overlap of 8, got 16x64"),
         ({"overlap": -8}, "overlap must not be negative, got -8"),
         ({"overlap": 12}, "overlap must be a multiple of 8, got 12"),
         ({"precision": "half"}, "precision must be one of auto, fp32, fp16, bf16, got 'half'"),

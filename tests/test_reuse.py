@@ -17,6 +17,7 @@ from vsapisr.networks import forms
 from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format
 from vsapisr.reuse.cache import Recent
 from vsapisr.reuse.clip import ClipUpscaler
+from vsapisr.reuse.pyramid import Pyramid
 
 YUV420, GRAY8, FLOAT = Format(YUV, 0, 8, 1, 1), Format(GRAY, 0, 8), Format(RGB, 1, 32)
 WIDTH, HEIGHT = 208, 152
@@ -138,6 +139,10 @@ def test_other_formats_and_sizes(network, source, size):
     clip.close()
 
 
+def pyramid(upscaler: ClipUpscaler) -> Pyramid:
+    return upscaler.upscaler.division.pyramid(upscaler.upscaler.plan)
+
+
 def still(frames: int, **change) -> Clip:
     base = cel(1, 1).frames[0]
     return Clip([base] * frames, YUV420, [BT601] * frames)
@@ -148,7 +153,7 @@ def test_a_held_drawing_is_computed_once(network):
     upscaler = clip.upscaler()
     shares = [clip.frame(upscaler, n)[1] for n in range(4)]
     computed = len(network.shapes)
-    assert shares == [0, 1, 1, 1] and computed == len(upscaler.pyramid[1].cells)
+    assert shares == [0, 1, 1, 1] and computed == len(pyramid(upscaler).cells)
     patch = [plane.copy() for plane in clip.frames[0]]
     patch[0][20, 30] += 1  # deep inside the first cell
     clip.frames[2] = patch
@@ -189,7 +194,7 @@ def test_a_tile_in_work_is_waited_for(network):
         assert not any(result.done() for result in waiting)
         network.gate.set()
         assert len({result.result()[0] for result in waiting}) == 1
-    assert len(network.shapes) < 8 * len(upscaler.pyramid[1].cells)
+    assert len(network.shapes) < 8 * len(pyramid(upscaler).cells)
     clip.close()
 
 
@@ -198,7 +203,7 @@ def test_failures_are_not_kept(network):
     upscaler = clip.upscaler(batch=2)
     network.fail = 1
     broken, _ = clip.frame(upscaler, 0)
-    assert upscaler.engine.batch == 1
+    assert upscaler.upscaler.engine.batch == 1
     assert clip.frame(upscaler, 1)[1] == 1
     plain = clip.upscaler(reuse=0)
     assert broken == clip.frame(plain, 0)[0]
@@ -213,7 +218,7 @@ def test_memory_is_bounded_and_the_least_recently_used_goes_first(network):
         clip.frame(upscaler, n)
         assert upscaler.cache.used <= 2_000_000
         assert upscaler.cache.used == sum(entry.size for entry in upscaler.cache.entries.values())
-    assert len(upscaler.signatures.values) <= upscaler.signatures.count
+    assert len(upscaler.signatures.recent.values) <= upscaler.signatures.recent.count
     before = len(network.shapes)
     clip.frame(upscaler, 299)
     assert len(network.shapes) == before
@@ -243,7 +248,7 @@ def test_a_flat_frame_has_few_different_tiles(network):
     wanted, _ = clip.frame(plain, 0)
     network.shapes.clear()
     assert clip.frame(upscaler, 0)[0] == wanted
-    assert len(network.shapes) < len(upscaler.pyramid[1].cells)
+    assert len(network.shapes) < len(pyramid(upscaler).cells)
     clip.close()
 
 

@@ -41,7 +41,7 @@ def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
     assert 0 < sum(shares) < 10
     assert [n for n, frame in enumerate(shown) if frame.cut] == [0, 5]
     assert shown[0].kind == "I" and {frame.kind for frame in shown} <= {"I", "P", "B"}
-    moving = report.preview.work
+    moving = report.counter.work
     assert moving.max() <= 10 and moving.min() >= 1 and report.picture().shape == (288, 512, 3)
     lines = summary(shown)
     assert lines[0] == f"10 frames, {np.mean(shares):.1%} taken over" and lines[-1].startswith(

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from vsapisr.config import UpscaleConfig
-from vsapisr.engine import engine, streams
-from vsapisr.engine.engine import Worker
+from vsapisr.engine import streams, worker
+from vsapisr.engine.frame import Conversion, Frame
 from vsapisr.engine.upscaler import Upscaler
+from vsapisr.engine.worker import Worker
 from vsapisr.errors import DeviceError
 from vsapisr.networks import forms
 from vsapisr.picture.colour import RGB, YUV, Colour, Format
@@ -116,7 +117,7 @@ def late(monkeypatch):
         made.append(Late(len(made)))
         return made[-1]
 
-    monkeypatch.setattr(engine, "streams_of", make)
+    monkeypatch.setattr(worker, "streams_of", make)
     monkeypatch.setattr(Worker, "workers", {})
     monkeypatch.setattr(forms, "load_form", lambda *_: nearest)
     return made
@@ -128,7 +129,8 @@ def picture(seed: int) -> np.ndarray:
 
 def enlarge(upscaler: Upscaler, image: np.ndarray) -> np.ndarray:
     out = np.zeros((4 * image.shape[0], 4 * image.shape[1], 3), np.uint8)
-    upscaler.render([image[..., c] for c in range(3)], FULL, [out[..., c] for c in range(3)], FULL)
+    frame = Frame([image[..., c] for c in range(3)], Conversion(RGB24, FULL, RGB24, FULL))
+    upscaler.render(frame, [out[..., c] for c in range(3)])
     return out
 
 
@@ -209,7 +211,7 @@ def test_out_of_memory_while_others_are_on_their_way(late, caplog):
 
 def test_closing_delivers_what_is_on_its_way(late):
     one = make(batch=1, num_streams=2)
-    worker = one.engine.worker
+    served = one.engine.worker
     late_one = wait_for_streams(late)
     late_one.held.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -220,7 +222,7 @@ def test_closing_delivers_what_is_on_its_way(late):
         closing.start()
         late_one.held.set()
         closing.join(20)
-        assert not closing.is_alive() and not worker.thread.is_alive()
+        assert not closing.is_alive() and not served.thread.is_alive()
         with pytest.raises(DeviceError, match="the filter was closed"):
             frame.result()  # its first tiles came, the others were refused
 
@@ -241,6 +243,6 @@ def test_subsampled_planes_of_another_type(late):
         for shape, value in (((72, 104), 235 << 8), ((36, 52), 128 << 8), ((36, 52), 128 << 8))
     ]
     out = np.zeros((288, 416, 3), np.uint8)
-    one.render(planes, Colour(1, False), [out[..., c] for c in range(3)], FULL)
+    one.render(Frame(planes, Conversion(source, Colour(1, False), RGB24, FULL)), [out[..., c] for c in range(3)])
     one.close()
     assert (out == 255).all()

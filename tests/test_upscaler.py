@@ -13,10 +13,13 @@ import torch
 from scripts.cel import Painter
 from vsapisr import load_model, upscale_image
 from vsapisr.config import UpscaleConfig
-from vsapisr.engine.engine import Worker, choose_device
+from vsapisr.engine.devices import choose_device
+from vsapisr.engine.frame import Conversion, Frame
 from vsapisr.engine.upscaler import Upscaler
+from vsapisr.engine.worker import Worker
 from vsapisr.errors import ArgumentError, DeviceError
 from vsapisr.networks import forms
+from vsapisr.networks.descriptor import Descriptor
 from vsapisr.picture.colour import RGB, Colour, Format
 
 RGB24, FULL = Format(RGB, 0, 8), Colour(0, True)
@@ -27,6 +30,7 @@ class Recorder:
 
     def __init__(self):
         self.shapes, self.limit, self.gate, self.entered = [], None, None, threading.Event()
+        self.descriptor = Descriptor()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         self.entered.set()
@@ -35,7 +39,7 @@ class Recorder:
         self.shapes.append(tuple(x.shape))
         if self.limit is not None and x.shape[0] * x.shape[2] * x.shape[3] > self.limit:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return torch.nn.functional.interpolate(x, scale_factor=4, mode="nearest")
+        return torch.nn.functional.interpolate(x, scale_factor=self.descriptor.scale, mode="nearest")
 
 
 @pytest.fixture
@@ -52,7 +56,8 @@ def image():
 
 def enlarge(upscaler: Upscaler, image: np.ndarray) -> np.ndarray:
     out = np.zeros((4 * image.shape[0], 4 * image.shape[1], 3), np.uint8)
-    upscaler.render([image[..., c] for c in range(3)], FULL, [out[..., c] for c in range(3)], FULL)
+    frame = Frame([image[..., c] for c in range(3)], Conversion(RGB24, FULL, RGB24, FULL))
+    upscaler.render(frame, [out[..., c] for c in range(3)])
     return out
 
 
@@ -134,7 +139,7 @@ def test_filters_on_one_device_share_its_thread(image, upscaler, monkeypatch):
     assert thread.is_alive()
     enlarge(second, image)
     second.close()
-    assert not thread.is_alive() and first.device not in Worker.workers
+    assert not thread.is_alive() and first.engine.device not in Worker.workers
 
 
 def test_a_closed_filter_says_so(image, upscaler):
@@ -171,6 +176,27 @@ def test_the_first_device_is_one_however_it_is_called(monkeypatch):
 def test_cuda_without_cuda():
     with pytest.raises(DeviceError, match=r"device 'cuda' was asked for, but torch \S+ finds no CUDA device"):
         upscale_image(np.zeros((8, 8, 3), np.uint8), device="cuda")
+
+
+def test_the_network_says_which_tiles_it_can_work_on(network, image):
+    network.descriptor = Descriptor(scale=4, multiple=16, overlap=16)
+    for arguments, words in (
+        ({"tilesize": 40}, "tilesize must be multiples of 16, got 40"),
+        ({"tilesize": 32}, "tilesize must be more than twice the overlap of 16, got 32"),
+        ({"tilesize": 48, "overlap": 8}, "overlap must be a multiple of 16, got 8"),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            upscale_image(image, device="cpu", **arguments)
+        assert str(caught.value) == words
+    assert np.array_equal(upscale_image(image, device="cpu", tilesize=64), image.repeat(4, 0).repeat(4, 1))
+    assert {shape[2:] for shape in network.shapes} == {(64, 64)}
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_the_network_says_how_much_it_enlarges(network, image, scale):
+    network.descriptor = Descriptor(scale=scale)
+    result = upscale_image(image, device="cpu", tilesize=40)
+    assert np.array_equal(result, image.repeat(scale, 0).repeat(scale, 1))
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float16", "float32"])

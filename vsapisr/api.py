@@ -8,7 +8,8 @@ import numpy as np
 from torch import nn
 
 from .config import UpscaleConfig
-from .engine.engine import SCALE, choose_device, choose_precision
+from .engine.devices import choose_device, choose_precision
+from .engine.frame import Conversion, Frame
 from .engine.upscaler import Upscaler
 from .errors import ArgumentError
 from .networks import forms
@@ -58,10 +59,11 @@ def upscale_image(image: np.ndarray, **arguments: Any) -> np.ndarray:
         raise ArgumentError("format is of clips; the type of the image decides here")
     format, colour = FORMATS[image.dtype.name], Colour(0, True)
     height, width = image.shape[:2]
-    out = np.empty((height * SCALE, width * SCALE, 3), image.dtype)
     upscaler = Upscaler(UpscaleConfig.from_arguments(arguments), width, height, format, format)
     try:
-        upscaler.render([image[..., c] for c in range(3)], colour, [out[..., c] for c in range(3)], colour)
+        out = np.empty((height * upscaler.scale, width * upscaler.scale, 3), image.dtype)
+        frame = Frame([image[..., c] for c in range(3)], Conversion(format, colour, format, colour))
+        upscaler.render(frame, [out[..., c] for c in range(3)])
     finally:
         upscaler.close()
     return out

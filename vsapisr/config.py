@@ -9,6 +9,7 @@ from typing import Any
 from .errors import ArgumentError
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+SCALE = 4  # of the networks that this project trains; of the one in use see networks/descriptor.py
 WINDOW = 8  # the network's window; tiles that are not aligned to it would see other windows than the whole frame
 
 
@@ -26,8 +27,9 @@ class UpscaleConfig:
     """Format id of the result, such as ``vs.RGB24``; the source's when not given."""
     tilesize: tuple[int, ...] = ()
     """Width and height of a tile in source pixels, overlap included; one number for both; none or 0: automatic."""
-    overlap: int = 8
-    """Source pixels that a tile sees beyond what is kept of it, on each side where there is a neighbour."""
+    overlap: int | None = None
+    """Source pixels that a tile sees beyond what is kept of it, on each side where there is a neighbour; the
+    network's own when not given, 8 of the shipped ones."""
     reuse: int = 1
     """0: every tile is computed; 1: one whose input is equal bit for bit to one computed before takes its pixels;
     2: blocks that differ from an earlier one by noise alone are held, so that more tiles are equal."""
@@ -56,17 +58,7 @@ class UpscaleConfig:
             raise ArgumentError("model must be a name or a path, got an empty string")
         if len(self.tilesize) > 2:
             raise ArgumentError(f"tilesize takes one or two numbers, got {len(self.tilesize)}")
-        shown = "x".join(map(str, self.tilesize))
-        if any(side < 0 for side in self.tilesize):
-            raise ArgumentError(f"tilesize must not be negative, got {shown}")
-        if any(side % WINDOW for side in self.tilesize):
-            raise ArgumentError(f"tilesize must be multiples of {WINDOW}, got {shown}")
-        if self.overlap < 0:
-            raise ArgumentError(f"overlap must not be negative, got {self.overlap}")
-        if self.overlap % WINDOW:
-            raise ArgumentError(f"overlap must be a multiple of {WINDOW}, got {self.overlap}")
-        if any(0 < side <= 2 * self.overlap for side in self.tilesize):
-            raise ArgumentError(f"tilesize must be more than twice the overlap of {self.overlap}, got {shown}")
+        check_tiles(self.tilesize, self.overlap or 0, WINDOW)
         if self.reuse not in (0, 1, 2):
             raise ArgumentError(
                 f"reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got {self.reuse}"
@@ -104,3 +96,22 @@ class UpscaleConfig:
             sides = values["tilesize"]
             values["tilesize"] = tuple(sides) if isinstance(sides, (list, tuple)) else (sides,)
         return cls(**values)
+
+
+def check_tiles(tilesize: tuple[int, ...], overlap: int, multiple: int) -> None:
+    """Whether a network that takes multiples of ``multiple`` can work on such tiles.
+
+    Raises:
+        ArgumentError: it cannot.
+    """
+    shown = "x".join(map(str, tilesize))
+    if any(side < 0 for side in tilesize):
+        raise ArgumentError(f"tilesize must not be negative, got {shown}")
+    if any(side % multiple for side in tilesize):
+        raise ArgumentError(f"tilesize must be multiples of {multiple}, got {shown}")
+    if overlap < 0:
+        raise ArgumentError(f"overlap must not be negative, got {overlap}")
+    if overlap % multiple:
+        raise ArgumentError(f"overlap must be a multiple of {multiple}, got {overlap}")
+    if any(0 < side <= 2 * overlap for side in tilesize):
+        raise ArgumentError(f"tilesize must be more than twice the overlap of {overlap}, got {shown}")

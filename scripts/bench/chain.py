@@ -23,8 +23,8 @@ from scripts.bench.timing import table
 from scripts.clips import encode
 from scripts.demo.transcode import VSPipe
 from scripts.soak import small_network
-from vsapisr.config import UpscaleConfig
-from vsapisr.engine.engine import SCALE, Job
+from vsapisr.config import SCALE, UpscaleConfig
+from vsapisr.engine.frame import Conversion, Job
 from vsapisr.engine.upscaler import Upscaler
 from vsapisr.picture.colour import Format, resolve
 from vsapisr.picture.planes import read_tile, write_tile
@@ -106,7 +106,7 @@ def parts(upscaler: Upscaler, width: int, height: int, frames: int) -> dict[str,
             seconds: dict[str, float] = {}
             for tile in upscaler.plan:
                 samples = timed("planes to tiles", read_tile, source, SOURCE, tile)
-                job = Job(engine, samples, SOURCE, colour, SOURCE, large, tile)
+                job = Job(engine, samples, Conversion(SOURCE, colour, SOURCE, large), tile)
                 rgb = timed("to RGB", engine.prepare, job, samples)
                 enlarged = timed("network", engine.network, rgb)
                 out = timed("from RGB", engine.finish, job, enlarged)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scripts.gpu.context import Context
 from vsapisr.config import UpscaleConfig
+from vsapisr.engine.frame import Conversion, Frame
 from vsapisr.engine.graphs import GraphedNetwork
 from vsapisr.engine.upscaler import Upscaler
 from vsapisr.networks.cuda.grl_cuda import GRLCuda
@@ -171,7 +172,7 @@ def rendered(
     out = [np.zeros((4 * p.shape[0], 4 * p.shape[1]), p.dtype) for p in planes]
     colour = Colour(0 if format.color_family == RGB else 1, format.color_family == RGB)
     try:
-        upscaler.render(planes, colour, out, colour)
+        upscaler.render(Frame(planes, Conversion(format, colour, format, colour)), out)
     finally:
         upscaler.close()
     return out, upscaler

@@ -18,6 +18,7 @@ from scripts.bench.timing import machine
 from scripts.gpu.context import Context
 from scripts.gpu.right import FORMATS, levels, random_planes
 from vsapisr.config import UpscaleConfig
+from vsapisr.engine.frame import Conversion, Frame
 from vsapisr.engine.graphs import GraphedNetwork
 from vsapisr.engine.upscaler import Upscaler
 from vsapisr.networks.cuda.grl_cuda import GRLCuda
@@ -302,7 +303,7 @@ def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, fl
             if stop.is_set():
                 break
             start = time.perf_counter()
-            upscaler.render(planes, colour, out, colour)
+            upscaler.render(Frame(planes, Conversion(format, colour, format, colour)), out)
             with lock:
                 seconds.append(time.perf_counter() - start)
                 frames.append(time.perf_counter())

@@ -23,7 +23,7 @@ import numpy as np
 
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import Enlarge, evaluate
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 from vsapisr.errors import ArgumentError, VsapisrError
 
 WHEELS = {

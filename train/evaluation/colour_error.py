@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 
 from .full_reference import check_pair
 

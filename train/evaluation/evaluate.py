@@ -17,9 +17,8 @@ from PIL import Image
 
 from vsapisr import __version__, upscale_image
 from vsapisr.cli.comparison import busiest
-from vsapisr.config import UpscaleConfig
-from vsapisr.engine.engine import SCALE
-from vsapisr.engine.upscaler import ready
+from vsapisr.config import SCALE, UpscaleConfig
+from vsapisr.engine.devices import ready
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.writing import write_atomically
 

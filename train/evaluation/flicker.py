@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 
 from .full_reference import luma
 

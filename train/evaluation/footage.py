@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 from vsapisr.errors import ArgumentError, ClipError
 
 from ..curation.keyframes import SUFFIXES, list_videos, video_stream

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 from vsapisr.errors import ArgumentError
 
 from ..degradation.compression import h264

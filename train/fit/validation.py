@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 
 from ..degradation.config import DegradationConfig
 from ..evaluation import iqa

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from vsapisr.engine.engine import SCALE
+from vsapisr.config import SCALE
 
 __all__ = ["chroma", "colour"]
 

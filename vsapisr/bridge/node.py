@@ -11,7 +11,6 @@ from ..errors import ClipError
 if TYPE_CHECKING:
     from ..picture.colour import Colour, Format
 
-SCALE = 4
 Plane = tuple[memoryview, int]
 """Memory of a plane and its stride in bytes."""
 Properties = Mapping[str, Any]
@@ -38,16 +37,23 @@ class Node:
         for name in fields:
             setattr(self, name, getattr(self.target, name))
         self.source_size = clip["width"], clip["height"]
-        self.width, self.height = clip["width"] * SCALE, clip["height"] * SCALE
+        self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
+        self.width, self.height = (side * self.upscaler.scale for side in self.source_size)
+        try:
+            self.check_subsampling()
+        except ClipError:
+            self.upscaler.close()
+            raise
+        self.needs = self.upscaler.needs if self.upscaler.looks_around else None
+        """Called for the source frames that frame n is made of; None: of frame n alone."""
+        self.window = self.upscaler.window
+
+    def check_subsampling(self) -> None:
         for side, shift in ((self.width, self.target.subsampling_w), (self.height, self.target.subsampling_h)):
             if side % (1 << shift):
                 raise ClipError(
                     f"format is subsampled by {1 << shift}, which {self.width}x{self.height} is no multiple of"
                 )
-        self.upscaler = ClipUpscaler(config, *self.source_size, self.source, self.target, clip["num_frames"])
-        self.needs = self.upscaler.needs if self.upscaler.looks_around else None
-        """Called for the source frames that frame n is made of; None: of frame n alone."""
-        self.window = self.upscaler.window
 
     def render(
         self, n: int, frames: Mapping[int, tuple[Sequence[Plane], Properties]], target: Sequence[Plane]

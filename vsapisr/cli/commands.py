@@ -12,8 +12,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from ..bridge.node import SCALE
-from ..config import UpscaleConfig
+from ..config import SCALE, UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
 from ..weights import published
 from .outputs import places, png, vacant
@@ -44,7 +43,9 @@ Model = Annotated[str, typer.Option(help="Name of a shipped or fetched model, or
 Tilesize = Annotated[
     str, typer.Option(metavar="N|WxH", help="Size of a tile in pixels of the source, multiples of 8; 0 is automatic.")
 ]
-Overlap = Annotated[int, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8.")]
+Overlap = Annotated[
+    int | None, typer.Option(help="Pixels that a tile sees beyond its own, a multiple of 8; else the network's own.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
 Guard = Annotated[bool, typer.Option(help="Take back colours that nothing in the source accounts for.")]
@@ -65,7 +66,7 @@ def sides(tilesize: str) -> tuple[int, ...]:
 
 
 def settings(
-    model: str, tilesize: str, overlap: int, guard: bool, device: str, precision: str, batch: int
+    model: str, tilesize: str, overlap: int | None, guard: bool, device: str, precision: str, batch: int
 ) -> UpscaleConfig:
     """The options as the filter knows them.
 
@@ -90,7 +91,7 @@ def console() -> Console:
 
 def ready(config: UpscaleConfig) -> Any:
     """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
-    from ..engine.upscaler import ready
+    from ..engine.devices import ready
 
     return ready(config)[-1]
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from .. import writing
 from ..api import FORMATS
 from ..config import UpscaleConfig
-from ..engine.engine import SCALE
+from ..engine.frame import Conversion, Frame
 from ..engine.upscaler import Upscaler
 from ..errors import VsapisrError
 from ..picture.colour import Colour
@@ -145,20 +144,6 @@ def separated(samples: np.ndarray, profile: bytes | None, frames: int) -> Pictur
     return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames)
 
 
-class Watched(Upscaler):
-    """Tells how far it is. Tiles go in groups, which the device must not wait between: large ones where it is fast."""
-
-    def __init__(self, told: Told, *arguments: Any):
-        super().__init__(*arguments)
-        self.told = told
-
-    def run(self, plan: tuple, *arguments: Any) -> None:
-        step = self.engine.batch * (1 if self.device.type == "cpu" else 16)
-        for start in range(0, len(plan), step):
-            super().run(plan[start : start + step], *arguments)
-            self.told(min((start + step) / len(plan), 1.0))
-
-
 def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share: None) -> Picture:
     """Four times larger: colours by the network, alpha by Lanczos.
 
@@ -167,13 +152,14 @@ def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share:
     """
     format, colour = FORMATS[picture.rgb.dtype.name], Colour(0, True)
     height, width = picture.rgb.shape[:2]
-    out = np.empty((height * SCALE, width * SCALE, 3), picture.rgb.dtype)
-    upscaler = Watched(told, config, width, height, format, format)
+    upscaler = Upscaler(config, width, height, format, format)
     try:
-        upscaler.render([picture.rgb[..., c] for c in range(3)], colour, [out[..., c] for c in range(3)], colour)
+        out = np.empty((height * upscaler.scale, width * upscaler.scale, 3), picture.rgb.dtype)
+        frame = Frame([picture.rgb[..., c] for c in range(3)], Conversion(format, colour, format, colour))
+        upscaler.render(frame, [out[..., c] for c in range(3)], told)
     finally:
         upscaler.close()
-    alpha = None if picture.alpha is None else enlarge(picture.alpha, width * SCALE, height * SCALE)
+    alpha = None if picture.alpha is None else enlarge(picture.alpha, out.shape[1], out.shape[0])
     return Picture(rgb=out, alpha=alpha, grey=picture.grey, profile=picture.profile)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,44 +13,44 @@ import cv2
 import numpy as np
 
 from ..config import UpscaleConfig
-from ..engine.upscaler import SCALE
+from ..engine.engine import Engine
+from ..engine.frame import Frame
 from ..errors import ClipError
 from ..picture.colour import Format, resolve
 from ..picture.tiles import Tile
-from ..reuse.clip import ClipUpscaler, kept
+from ..reuse.clip import ClipUpscaler, cache_budget
+from ..reuse.results import Signatures, key_of
 
 CUT = 0.15
 """Part of the luma histogram that has to move between two frames of different shots."""
 HOT = np.array([255, 64, 32])
 
 
-class Preview(ClipUpscaler):
-    """Notes which tiles of a frame would be computed, with a cache of the size it would have."""
+class Counter:
+    """A :class:`~vsapisr.engine.upscaler.Results` that computes nothing: it notes which tiles would be computed, with
+    a cache of the size that there would be."""
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(self, signatures: Signatures, width: int, height: int, scale: int, room: int):
+        self.signatures, self.scale, self.room = signatures, scale, room
         self.seen: OrderedDict[Any, int] = OrderedDict()
-        self.room = self.cache.budget if self.cache else 0
-        self.work = np.zeros((self.height, self.width), np.int32)
+        self.work = np.zeros((height, width), np.int32)
         """How often each pixel would be computed as part of what is kept."""
         self.pixels = 0
         """That the network would see in all."""
+        self.nothing: Future[list[Any]] = Future()
+        self.nothing.set_result([])
 
-    def run(self, plan: tuple[Tile, ...], start: Callable[[Tile], Future], out: object) -> None:
-        for tile in plan:
-            start(tile)
-
-    def result(self, n: int, tile: Tile, *arguments: Any) -> tuple[Any, bool]:
-        key = self.key(n, tile, *arguments)
+    def get(self, frame: Frame, tile: Tile) -> tuple[Future[list[Any]], bool]:
+        key, target = key_of(frame, tile, self.signatures), frame.conversion.target
         old = self.seen.pop(key, 0)
-        self.seen[key] = kept(tile) * SCALE**2 * self.target.planes * self.target.dtype.itemsize
+        self.seen[key] = tile.kept * self.scale**2 * target.planes * target.dtype.itemsize
         self.room += old - self.seen[key]
         while self.room < 0 and self.seen:
             self.room += self.seen.popitem(last=False)[1]
         if not old:
             self.pixels += (tile.y.stop - tile.y.start) * (tile.x.stop - tile.x.start)
             self.work[tile.y.keep_start : tile.y.keep_stop, tile.x.keep_start : tile.x.keep_stop] += 1
-        return None, bool(old)
+        return self.nothing, bool(old)
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,22 @@ class Report:
             video.subsampling_w,
             video.subsampling_h,
         )
-        self.preview = Preview(
-            config, self.clip.width, self.clip.height, self.format, self.format, self.clip.num_frames
-        )
+        size = self.clip.width, self.clip.height
+
+        def counted(engine: Engine, signatures: Signatures) -> Counter:
+            scale = engine.descriptor.scale
+            room = cache_budget(config, self.format, *size, scale) if config.reuse else 0
+            self.counter = Counter(signatures, *size, scale, room)
+            return self.counter
+
+        self.upscaler = ClipUpscaler(config, *size, self.format, self.format, self.clip.num_frames, counted)
         self.still: np.ndarray | None = None
 
     def frames(self) -> Iterator[Shown]:
         waiting: dict[int, Any] = {}
         before = None
         for n in range(self.clip.num_frames):
-            needed = self.preview.needs(n)
+            needed = self.upscaler.needs(n)
             waiting = {m: waiting[m] if m in waiting else self.clip.get_frame(m) for m in needed}
             planes = {m: [np.asarray(plane) for plane in frame] for m, frame in waiting.items()}
             properties = {m: dict(frame.props) for m, frame in waiting.items()}
@@ -99,7 +105,7 @@ class Report:
                 m: {k: v.encode() if isinstance(v, str) else v for k, v in p.items()} for m, p in properties.items()
             }
             colour = resolve(self.format, properties[n], self.clip.width, self.clip.height)
-            share = self.preview.frame(n, planes, colour, [], colour, properties)
+            share = self.upscaler.frame(n, planes, colour, [], colour, properties)
             histogram = brightness(planes[n][0])
             cut = before is None or float(np.abs(histogram - before).sum()) / 2 > CUT
             before = histogram
@@ -111,12 +117,12 @@ class Report:
         """(height, width, 3) uint8 RGB: the middle frame, the redder the more often a place would be computed."""
         luma = self.still.astype(np.float32)
         luma = (luma - luma.min()) / max(float(luma.max() - luma.min()), 1e-6) * 160 + 40
-        heat = (self.preview.work / max(self.clip.num_frames, 1)).clip(0, 1)[..., None]
+        heat = (self.counter.work / max(self.clip.num_frames, 1)).clip(0, 1)[..., None]
         picture = luma[..., None] * (1 - 0.8 * heat) + HOT * 0.8 * heat
         return np.rint(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)).astype(np.uint8)
 
     def close(self) -> None:
-        self.preview.close()
+        self.upscaler.close()
 
 
 def brightness(luma: np.ndarray) -> np.ndarray:

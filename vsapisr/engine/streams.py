@@ -163,12 +163,8 @@ class Pipeline:
         flight = Flight(work)
         try:
             self.launch(flight)
-        except BaseException:  # a batch must never be left waiting
-            try:
-                self.streams.drain()  # its memory is given back now: nothing may still be reading it
-            except RuntimeError as worse:
-                error = worse
-            work.fail(error)
+        except BaseException as error:  # a batch must never be left waiting
+            work.fail(self.drained(error))
             return
         if self.deliverer is None:
             self.deliver(flight)
@@ -176,6 +172,14 @@ class Pipeline:
         with self.changed:
             self.flights.append(flight)
             self.changed.notify_all()
+
+    def drained(self, error: BaseException) -> BaseException:
+        """``error``, or what is worse, once nothing reads the batch's memory any more: it is given back now."""
+        try:
+            self.streams.drain()
+        except RuntimeError as worse:
+            return worse
+        return error
 
     def launch(self, flight: Flight) -> None:
         """Queue all three stages; closures, since on some devices they run later."""

@@ -1,5 +1,18 @@
-"""Frames through an engine: plan tiles, hand them over, put the results together; smaller tiles when memory runs
-out.
+"""The way of a frame, from the planes of its source to those of its result.
+
+1.  ``Node.render`` (bridge/node.py) makes arrays of the planes that VapourSynth lends, and reads the frame's colour.
+2.  ``ClipUpscaler.frame`` (reuse/clip.py) puts held samples in their place with ``reuse=2``, and makes a ``Frame``.
+3.  ``Upscaler.render`` (here) takes the plan of tiles; the division (reuse/division.py) may divide it for this frame.
+4.  ``Upscaler.fill`` (here) asks for the result of each tile, a few ahead, and writes what has come.
+5.  ``CachedResults.get`` (reuse/results.py) takes over a tile that was computed before, or asks the engine.
+6.  ``Engine.get`` (engine/engine.py) copies the tile's samples into a ``Job`` and queues it.
+7.  ``Worker.run`` (engine/worker.py) makes batches of the queue, its own thread for each device.
+8.  ``Pipeline.launch`` (engine/streams.py) uploads a batch, has it computed, downloads the results.
+9.  ``Engine.compute`` (engine/engine.py) makes RGB of the samples, calls the network, and makes samples of its result.
+10. ``Batch.deliver`` (engine/worker.py) hands each result to whoever waits for it in 4.
+
+Without a clip (images, :func:`vsapisr.upscale_image`) it begins at 3 and leaves out 5. When memory runs out, 3 begins
+the frame again with less.
 """
 
 from __future__ import annotations
@@ -9,122 +22,152 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Protocol
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from ..config import UpscaleConfig
+from ..config import UpscaleConfig, check_tiles
 from ..errors import DeviceError
-from ..networks import forms
 from ..picture import tiles
-from ..picture.colour import Colour, Format
-from ..picture.planes import read_tile, write_tile
+from ..picture.colour import Format
+from ..picture.planes import write_tile
 from ..picture.tiles import Tile
-from .engine import SCALE, Engine, Job, OutOfMemory, choose_device, choose_precision
+from .devices import ready
+from .engine import Engine
+from .frame import Frame, Planes
 from .memory import free_memory
+from .worker import OutOfMemory
+
+__all__ = ["Division", "Results", "Upscaler"]
 
 log = logging.getLogger("vsapisr")
 
-SHARE = 4  # a tile's activations may take this part of the free memory
+Plan = tuple[Tile, ...]
+TILE_SHARE = 4  # a tile's activations may take this part of the free memory
 CPU_PIXELS = 640 * 360  # more at once gains nothing on a CPU and makes progress jerky
 
 
-def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Module]:
-    """Device, precision and network of every upscaler with this configuration; loaded as long as somebody keeps it.
+class Results(Protocol):
+    """Where the results of tiles come from."""
 
-    Raises:
-        WeightsError, DeviceError: the weights or the device cannot be used.
-    """
-    device = choose_device(config.device)
-    dtype = choose_precision(config.precision, device)
-    return device, dtype, forms.load_form(config.model, device, dtype)
+    def get(self, frame: Frame, tile: Tile) -> tuple[Future[list[Tensor]], bool]:
+        """The enlarged samples of what is kept, and whether they are another tile's."""
+
+
+class Division(Protocol):
+    """Which tiles a frame is made of."""
+
+    def tiles(self, plan: Plan, frame: Frame) -> Plan:
+        """Those of ``plan`` or parts of them; a function of its arguments alone."""
 
 
 class Upscaler:
-    """Everything about frames of one size and format, whoever asks for them.
+    """Frames of one size and format, whoever asks for them.
+
+    Args:
+        results: makes the source of results from the engine; the engine itself when not given.
+        division: of the plan for each frame; the plan as it is when not given.
 
     Raises:
-        VsapisrError: the weights or the device cannot be used, or the tile size does not fit the overlap.
+        VsapisrError: the weights or the device cannot be used, or the tile size does not fit the network or the
+        overlap.
     """
 
-    def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format):
+    def __init__(
+        self,
+        config: UpscaleConfig,
+        width: int,
+        height: int,
+        source: Format,
+        target: Format,
+        results: Callable[[Engine], Results] | None = None,
+        division: Callable[[int, int], Division] | None = None,
+    ):
         self.config, self.source, self.target = config, source, target
         self.width, self.height = width, height
-        self.device, self.dtype, network = ready(config)
-        self.engine = Engine(network, self.device, self.dtype, config.batch, config.num_streams, bool(config.guard))
+        device, dtype, network = ready(config)
+        self.engine = Engine(network, device, dtype, config.batch, config.num_streams, bool(config.guard))
         self.lock = threading.Lock()
-        self.tile = self.first_tile()
-        self.plan = tiles.plan(width, height, self.tile, config.overlap)
+        try:
+            descriptor = self.engine.descriptor
+            self.scale, self.multiple = descriptor.scale, descriptor.multiple
+            self.overlap = descriptor.overlap if config.overlap is None else config.overlap
+            check_tiles(config.tilesize, self.overlap, self.multiple)
+            self.tile = self.first_tile()
+            self.plan = self.plan_of(self.tile)
+            self.results: Results = results(self.engine) if results else self.engine
+            self.division = division(self.overlap, self.multiple) if division else None
+        except BaseException:
+            self.engine.close()
+            raise
 
     def first_tile(self) -> tuple[int, int]:
         """The asked for tile size; a side of 0 is the largest for which a batch fits the free memory, see
-        docs/tiling.md.
-        """
+        docs/tiling.md."""
         width, height = self.config.tile
         if width and height:
             return width, height
-        pixels = free_memory(self.device) // SHARE // (forms.bytes_per_pixel(self.dtype) * self.engine.batch)
-        if self.device.type == "cpu":
+        engine = self.engine
+        needed = engine.descriptor.values_per_pixel * engine.dtype.itemsize * engine.batch
+        pixels = free_memory(engine.device) // TILE_SHARE // needed
+        if engine.device.type == "cpu":
             pixels = min(pixels, CPU_PIXELS)
-        automatic = tiles.automatic(self.width, self.height, pixels, self.config.overlap)
+        automatic = self.automatic(pixels)
         return width or automatic[0], height or automatic[1]
 
-    def render(self, planes: list[np.ndarray], colour: Colour, out: list[np.ndarray], out_colour: Colour) -> None:
-        """Read the source's ``planes``, fill ``out``. All tiles of a frame come from one plan."""
-        self.in_memory(
-            lambda plan: self.run(plan, lambda tile: self.start(self.job(tile, planes, colour, out_colour)), out)
-        )
+    def automatic(self, pixels: int) -> tuple[int, int]:
+        return tiles.automatic(self.width, self.height, pixels, self.overlap, self.multiple)
 
-    def in_memory[T](self, work: Callable[[tuple[Tile, ...]], T]) -> T:
-        """``work`` with the plan of tiles, again with less when memory ran out."""
+    def plan_of(self, tile: tuple[int, int]) -> Plan:
+        return tiles.plan(self.width, self.height, tile, self.overlap, self.multiple)
+
+    def render(self, frame: Frame, out: Planes, told: Callable[[float], None] | None = None) -> float:
+        """Fill ``out``; the share of the frame that was taken over. All its tiles come from one plan.
+
+        ``told`` is called with the share that is done, 0 to 1, after each tile.
+        """
         while True:
             plan, batch = self.plan, self.engine.batch
+            chosen = self.division.tiles(plan, frame) if self.division else plan
             try:
-                return work(plan)
+                return self.fill(frame, chosen, out, told)
             except OutOfMemory as error:
                 self.take_less(plan, batch, error)
 
-    def job(self, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Job:
-        return Job(
-            self.engine, read_tile(planes, self.source, tile), self.source, colour, self.target, out_colour, tile
-        )
-
-    def start(self, job: Job) -> Future:
-        return self.engine.submit(job)
-
-    def run(self, plan: tuple[Tile, ...], start: Callable[[Tile], Future], out: list[np.ndarray]) -> None:
+    def fill(self, frame: Frame, chosen: Plan, out: Planes, told: Callable[[float], None] | None) -> float:
         """A few tiles more than a batch are on their way at a time, so that memory stays bounded for any frame."""
-        pending: deque[tuple[Tile, Future]] = deque()
+        under_way: deque[tuple[Tile, Future[list[Tensor]]]] = deque()
+        waiting, taken, written = deque(chosen), 0, 0
+        while waiting or under_way:
+            if waiting and len(under_way) < 2 * self.engine.batch:
+                tile = waiting.popleft()
+                result, taken_over = self.results.get(frame, tile)
+                taken += taken_over * tile.kept
+                under_way.append((tile, result))
+                continue
+            tile, result = under_way.popleft()
+            write_tile(out, self.target, tile, self.scale, result.result())
+            written += 1
+            if told:
+                told(written / len(chosen))
+        return taken / (self.width * self.height)
 
-        def collect() -> None:
-            tile, result = pending.popleft()
-            samples: list[Tensor] = result.result()
-            write_tile(out, self.target, tile, SCALE, samples)
-
-        for tile in plan:
-            pending.append((tile, start(tile)))
-            if len(pending) >= 2 * self.engine.batch:
-                collect()
-        while pending:
-            collect()
-
-    def take_less(self, plan: tuple[Tile, ...], batch: int, error: OutOfMemory) -> None:
+    def take_less(self, plan: Plan, batch: int, error: OutOfMemory) -> None:
         """After running out of memory with these: smaller batches first, then smaller tiles, then give up."""
+        device = self.engine.device
         with self.lock:
             if self.plan is not plan or self.engine.batch != batch:
                 return  # another frame, which had a tile in the same batch, has already seen to it
             if self.engine.batch > 1:
                 self.engine.batch = max(self.engine.batch // 2, 1)
-                log.warning("out of memory on %s: going on with batches of %d", self.device, self.engine.batch)
+                log.warning("out of memory on %s: going on with batches of %d", device, self.engine.batch)
                 return
             y, x = plan[0].y, plan[0].x
-            pixels = (y.stop - y.start) * (x.stop - x.start) // 2
-            smaller = tiles.automatic(self.width, self.height, pixels, self.config.overlap)
-            if tiles.plan(self.width, self.height, smaller, self.config.overlap) == plan:
-                raise DeviceError(f"out of memory on {self.device} with tiles of {smaller[0]}x{smaller[1]}: {error}")
-            log.warning("out of memory on %s: going on with tiles of %dx%d", self.device, *smaller)
-            self.tile, self.plan = smaller, tiles.plan(self.width, self.height, smaller, self.config.overlap)
+            smaller = self.automatic((y.stop - y.start) * (x.stop - x.start) // 2)
+            if self.plan_of(smaller) == plan:
+                raise DeviceError(f"out of memory on {device} with tiles of {smaller[0]}x{smaller[1]}: {error}")
+            log.warning("out of memory on %s: going on with tiles of %dx%d", device, *smaller)
+            self.tile, self.plan = smaller, self.plan_of(smaller)
 
     def close(self) -> None:
         self.engine.close()

@@ -43,10 +43,3 @@ def load_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module
 def own_form(model: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Like :func:`load_form`, but no filter's: the caller may do with it as it likes."""
     return inference_form(weights.load(weights.find(model)), device, dtype)
-
-
-def bytes_per_pixel(dtype: torch.dtype) -> int:
-    """Memory that one input pixel takes at the network's widest place: three maps of 64 channels at four times the
-    size.
-    """
-    return 3 * 64 * 16 * dtype.itemsize

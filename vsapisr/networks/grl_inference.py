@@ -29,6 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vsapisr.errors import ArgumentError
 from vsapisr.networks.cpu.network import NativeGRL
+from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
 from vsapisr.networks.tail import Tail
 
@@ -216,6 +217,10 @@ class GRLInference(nn.Module):
             owner, _, last = name.rpartition(".")
             setattr(self.get_submodule(owner), last, value)
         self._plan = lru_cache(maxsize=32)(shift_plan)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor.for_window(self.config.window)
 
     def held(self, batch: int, height: int, width: int) -> ShiftPlan:
         """What a call with images of this size reads beside the weights: whoever records one must keep it alive."""

@@ -19,7 +19,7 @@ class Recent[T]:
 
     def __init__(self, count: int):
         self.count, self.lock = count, threading.Lock()
-        self.values: OrderedDict[Hashable, Future] = OrderedDict()
+        self.values: OrderedDict[Hashable, Future[T]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         with self.lock:
@@ -47,7 +47,7 @@ class Entry:
 
     samples: list[np.ndarray]
     """What it was made from, of each plane."""
-    result: Future
+    result: Future[list[Tensor]]
     size: int = 0
     """Bytes, 0 while it is being computed."""
 
@@ -61,49 +61,58 @@ class TileCache:
         self.entries: OrderedDict[Hashable, Entry] = OrderedDict()
 
     def get(
-        self, key: Hashable, samples: list[np.ndarray], compute: Callable[[], tuple[Future, Callable[[], object]]]
-    ) -> tuple[Future, bool]:
+        self, key: Hashable, samples: list[np.ndarray], compute: Callable[[], Future[list[Tensor]]]
+    ) -> tuple[Future[list[Tensor]], bool]:
         """The result for ``samples``, and whether somebody else computed or computes it.
 
         Args:
             key: equal for equal samples that are to be treated alike; equal keys alone prove nothing.
             samples: views of a frame; copied if they are kept.
-            compute: gives a Future and what sets it going, called once the Future can be found by others.
+            compute: begins the work; called at most once, when others already find the entry and wait for it.
         """
+        made: Entry | None = None
         with self.lock:
             entry = self.entries.get(key)
-        if entry and same(entry.samples, samples):
+        while True:
+            if entry and same(entry.samples, samples):
+                with self.lock:
+                    if self.entries.get(key) is entry:
+                        self.entries.move_to_end(key)
+                return entry.result, True
+            made = made or Entry([plane.copy() for plane in samples], Future())
             with self.lock:
-                if key in self.entries:
-                    self.entries.move_to_end(key)
-            return entry.result, True
-        result, start = compute()
-        made = Entry([plane.copy() for plane in samples], result)
-        with self.lock:
-            other = self.entries.get(key)
-            if other is None or other is entry:  # else another thread was faster
-                self.drop(key)
-                self.entries[key] = made
-        if other is not None and other is not entry and same(other.samples, samples):
-            return other.result, True
-        result.add_done_callback(lambda _: self.settle(key, made))
-        try:
-            start()
-        except BaseException as error:  # whoever found the Future must not wait for ever
-            result.set_exception(error)
-        return result, False
+                other = self.entries.get(key)
+                if other is entry or other is None:
+                    self.drop(key)
+                    self.entries[key] = made
+                    break
+            entry = other  # another thread was faster
+        self.work(key, made, compute)
+        return made.result, False
 
-    def settle(self, key: Hashable, entry: Entry) -> None:
-        """Count what has been computed, make room for it; a failure is not kept."""
-        failed = entry.result.cancelled() or entry.result.exception() is not None
-        if not failed:
-            tensors = compact(entry.result.result())
-            size = sum(tensor.nbytes for tensor in tensors) + sum(plane.nbytes for plane in entry.samples)
+    def work(self, key: Hashable, entry: Entry, compute: Callable[[], Future[list[Tensor]]]) -> None:
+        """Begin what ``entry`` waits for; whoever found it gets the result, or why there is none."""
+        try:
+            compute().add_done_callback(lambda computed: self.settle(key, entry, computed))
+        except BaseException as error:
+            self.forget(key, entry)
+            entry.result.set_exception(error)
+
+    def settle(self, key: Hashable, entry: Entry, computed: Future[list[Tensor]]) -> None:
+        """Count what has been computed and make room for it, then hand it out; what failed is not kept."""
+        try:
+            tensors = computed.result()
+        except BaseException as error:
+            self.forget(key, entry)
+            entry.result.set_exception(error)
+            return
+        tensors = compact(tensors)
+        self.count(key, entry, sum(part.nbytes for part in (*tensors, *entry.samples)))
+        entry.result.set_result(tensors)
+
+    def count(self, key: Hashable, entry: Entry, size: int) -> None:
         with self.lock:
             if self.entries.get(key) is not entry:
-                return
-            if failed:
-                del self.entries[key]
                 return
             entry.size = size
             self.used += size
@@ -112,6 +121,11 @@ class TileCache:
                     break
                 if self.entries[old].size:
                     self.drop(old)
+
+    def forget(self, key: Hashable, entry: Entry) -> None:
+        with self.lock:
+            if self.entries.get(key) is entry:
+                self.drop(key)
 
     def drop(self, key: Hashable) -> None:
         """Forget an entry if it is there; the lock is held."""

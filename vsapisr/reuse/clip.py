@@ -1,58 +1,79 @@
-"""Frames of a clip through an engine: which tiles a frame is made of, and which of them have been computed before."""
+"""Frames of a clip: an :class:`~vsapisr.engine.upscaler.Upscaler` with the parts that know other frames.
+
+The cache takes over tiles, the division makes small tiles where a clip holds still, the holder holds blocks that
+differ by noise alone. The way of a frame through them is told in :mod:`vsapisr.engine.upscaler`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 import torch
 
 from ..config import UpscaleConfig
+from ..engine.engine import Engine
+from ..engine.frame import Conversion, Frame
 from ..engine.memory import free_memory
-from ..engine.upscaler import SCALE, Upscaler
+from ..engine.upscaler import Results, Upscaler
 from ..picture.colour import Colour, Format
-from ..picture.planes import views
-from ..picture.tiles import Tile
-from .cache import Recent, TileCache
+from .cache import TileCache
+from .division import MotionDivision
 from .hold import Holder
-from .pyramid import Pyramid
-from .signature import Signature, signature
+from .results import CachedResults, Signatures
 
-SIGNATURES = 96
-"""Frames whose signatures are kept: more than a core has requests under way; 8 bytes for 64 pixels."""
-SHARE = 8  # the cache may take this part of the free memory
+__all__ = ["ClipUpscaler"]
+
+CACHE_SHARE = 8  # the cache may take this part of the free memory
 FRAMES = 24  # and at most as much as so many enlarged frames
 
 
-class ClipUpscaler(Upscaler):
-    """An :class:`~vsapisr.engine.upscaler.Upscaler` for the frames of a clip of ``frames`` frames.
+class ClipUpscaler:
+    """Enlarges the frames of a clip of ``frames`` frames.
 
-    With automatic tile sizes the tiles of a frame depend on its neighbours, see :mod:`vsapisr.reuse.pyramid`; with
-    given ones they are always the same. Either way they are the same with ``reuse`` 0 and 1, so the pixels are.
+    With automatic tile sizes the tiles of a frame depend on its neighbours; with given ones they are always the same.
+    Either way they are the same with ``reuse`` 0 and 1, so the pixels are.
+
+    Args:
+        results: makes another source of results from the engine, such as one that only counts.
+
+    Raises:
+        VsapisrError: see :class:`~vsapisr.engine.upscaler.Upscaler`.
     """
 
-    def __init__(self, config: UpscaleConfig, width: int, height: int, source: Format, target: Format, frames: int):
-        super().__init__(config, width, height, source, target)
-        self.frames, self.divides = frames, not any(config.tile)
-        self.signatures: Recent[Signature] = Recent(SIGNATURES)
-        self.cache = TileCache(self.budget()) if config.reuse else None
+    def __init__(
+        self,
+        config: UpscaleConfig,
+        width: int,
+        height: int,
+        source: Format,
+        target: Format,
+        frames: int,
+        results: Callable[[Engine, Signatures], Results] | None = None,
+    ):
+        self.config, self.source, self.target = config, source, target
+        self.width, self.height, self.frames = width, height, frames
+        self.divides = not any(config.tile)
+        self.signatures = Signatures(source)
+        self.cache: TileCache | None = None
         self.holder = None
         if config.reuse == 2:
             self.holder = Holder(source, config.threshold, config.interval, frame_bytes(source, width, height))
-        self.pyramid = self.new_pyramid(self.plan)
 
-    def budget(self) -> int:
-        """Bytes for tiles that have been computed."""
-        if self.config.cache is not None:
-            return self.config.cache << 20
-        enlarged = frame_bytes(self.target, self.width * SCALE, self.height * SCALE)
-        return min(free_memory(torch.device("cpu")) // SHARE, FRAMES * enlarged)
+        def cached(engine: Engine) -> Results:
+            if results:
+                return results(engine, self.signatures)
+            if not config.reuse:
+                return engine
+            self.cache = TileCache(cache_budget(config, target, width, height, engine.descriptor.scale))
+            return CachedResults(engine, self.cache, self.signatures)
 
-    def new_pyramid(self, plan: tuple[Tile, ...]) -> tuple[tuple[Tile, ...], Pyramid | None]:
-        """With the plan that it belongs to."""
-        return plan, Pyramid(self.width, self.height, plan, self.config.overlap) if self.divides else None
+        def motion(overlap: int, multiple: int) -> MotionDivision:
+            return MotionDivision(width, height, overlap, multiple, self.signatures)
+
+        self.upscaler = Upscaler(config, width, height, source, target, cached, motion if self.divides else None)
+        self.scale = self.upscaler.scale
 
     def needs(self, n: int) -> list[int]:
         """The source frames that frame ``n`` is made from."""
@@ -69,19 +90,6 @@ class ClipUpscaler(Upscaler):
         """Source frames that are asked for so often that they have to stay at hand; 0 if neighbours are all."""
         return self.holder.interval + 2 if self.holder else 0
 
-    def signature(self, n: int, planes: list[np.ndarray]) -> Signature:
-        return self.signatures.get(n, lambda: signature(planes, self.source))
-
-    def tiles(self, plan: tuple[Tile, ...], n: int, frames: Mapping[int, list[np.ndarray]]) -> tuple[Tile, ...]:
-        """Those of frame ``n``, whatever the cache holds."""
-        if not self.divides:
-            return plan
-        known, pyramid = self.pyramid
-        if known is not plan:
-            known, pyramid = self.pyramid = self.new_pyramid(plan)
-        here, *others = (self.signature(m, frames[m]) if m in frames else None for m in (n, n - 1, n + 1))
-        return pyramid.choose(*(other and here.changed(other) for other in others))
-
     def frame(
         self,
         n: int,
@@ -95,64 +103,28 @@ class ClipUpscaler(Upscaler):
 
         ``properties`` of the same frames say where segments begin.
         """
+        used = [m for m in (n - 1, n, n + 1) if m in frames] if self.divides else [n]
         if self.holder is not None:
-            used = [m for m in (n - 1, n, n + 1) if m in frames] if self.divides else [n]
             frames = {m: self.holder.get(m, frames, properties) for m in used}
-        planes = frames[n]
-
-        def work(plan: tuple[Tile, ...]) -> float:
-            taken = 0
-
-            def start(tile: Tile) -> Future:
-                nonlocal taken
-                result, old = self.result(n, tile, planes, colour, out_colour)
-                taken += old * kept(tile)
-                return result
-
-            self.run(self.tiles(plan, n, frames), start, out)
-            return taken / (self.width * self.height)
-
-        return self.in_memory(work)
-
-    def result(
-        self, n: int, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour
-    ) -> tuple[Future, bool]:
-        """The enlarged tile, and whether it was taken over."""
-        if self.cache is None:
-            return self.start(self.job(tile, planes, colour, out_colour)), False
-
-        def compute() -> tuple[Future, object]:
-            job = self.job(tile, planes, colour, out_colour)
-            return job.result, lambda: self.start(job)
-
-        return self.cache.get(self.key(n, tile, planes, colour, out_colour), views(planes, self.source, tile), compute)
-
-    def key(self, n: int, tile: Tile, planes: list[np.ndarray], colour: Colour, out_colour: Colour) -> Hashable:
-        """Equal for tiles that are to be looked at as one."""
-        y, x = tile.y, tile.x
-        place = (
-            y.stop - y.start,
-            y.keep_start - y.start,
-            y.keep_stop - y.start,
-            x.stop - x.start,
-            x.keep_start - x.start,
-            x.keep_stop - x.start,
-        )
-        edges = (y.start == 0, y.stop == self.height, x.start == 0, x.stop == self.width)
-        return self.signature(n, planes).key(tile), place, edges, colour, out_colour
+        conversion = Conversion(self.source, colour, self.target, out_colour)
+        around = {m: frames[m] for m in used if m != n}
+        return self.upscaler.render(Frame(frames[n], conversion, n, around), out)
 
     def close(self) -> None:
-        super().close()
+        self.upscaler.close()
         if self.cache is not None:
             self.cache.clear()
+
+
+def cache_budget(config: UpscaleConfig, target: Format, width: int, height: int, scale: int) -> int:
+    """Bytes for tiles of a ``width`` x ``height`` source that have been computed."""
+    if config.cache is not None:
+        return config.cache << 20
+    enlarged = frame_bytes(target, width * scale, height * scale)
+    return min(free_memory(torch.device("cpu")) // CACHE_SHARE, FRAMES * enlarged)
 
 
 def frame_bytes(format: Format, width: int, height: int) -> int:
     """Of all planes of a frame."""
     shifts = map(format.subsampling, range(format.planes))
     return sum((width >> right) * (height >> down) * format.dtype.itemsize for down, right in shifts)
-
-
-def kept(tile: Tile) -> int:
-    """Pixels."""
-    return (tile.y.keep_stop - tile.y.keep_start) * (tile.x.keep_stop - tile.x.keep_start)

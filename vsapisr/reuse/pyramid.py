@@ -23,20 +23,20 @@ GROUPS = (4, 2, 1)
 
 
 @dataclass(frozen=True)
-class Node:
+class Branch:
     """A tile, the cells it keeps, and what it may be divided into."""
 
     tile: Tile
     cells: tuple[int, ...]
-    parts: tuple[Node, ...] = ()
+    parts: tuple[Branch, ...] = ()
 
 
 class Pyramid:
     """The tiles of ``plan`` and their divisions, for frames of ``width`` x ``height``."""
 
-    def __init__(self, width: int, height: int, plan: tuple[Tile, ...], overlap: int):
+    def __init__(self, width: int, height: int, plan: tuple[Tile, ...], overlap: int, multiple: int = WINDOW):
         self.cells: list[Tile] = []
-        self.tops = tuple(self.divided(tile, width, height, overlap) for tile in plan)
+        self.tops = tuple(self.divided(tile, width, height, overlap, multiple) for tile in plan)
         edges = [
             [bound(t) for t in self.cells]
             for bound in (
@@ -48,12 +48,12 @@ class Pyramid:
         ]
         self.top, self.bottom, self.left, self.right = (np.array(edge) // BLOCK for edge in edges)
 
-    def divided(self, tile: Tile, width: int, height: int, overlap: int) -> Node:
+    def divided(self, tile: Tile, width: int, height: int, overlap: int, multiple: int) -> Branch:
         """The tile of a plan with groups of 4x4 cells in it, and so on down to the cells."""
-        rows = axis_spans(tile.y, height, overlap)
-        columns = axis_spans(tile.x, width, overlap)
+        rows = axis_spans(tile.y, height, overlap, multiple)
+        columns = axis_spans(tile.x, width, overlap, multiple)
 
-        def nodes(level: int, y0: int, y1: int, x0: int, x1: int) -> tuple[Node, ...]:
+        def branches(level: int, y0: int, y1: int, x0: int, x1: int) -> tuple[Branch, ...]:
             """Those of GROUPS[level] that cover the cells [y0, y1) x [x0, x1)."""
             side, found = GROUPS[level], []
             for y in range(y0, y1, side):
@@ -61,19 +61,19 @@ class Pyramid:
                     below, beside = min(y + side, y1), min(x + side, x1)
                     here = Tile(rows[y, below], columns[x, beside])
                     if side == 1:
-                        found.append(Node(here, (len(self.cells),)))
+                        found.append(Branch(here, (len(self.cells),)))
                         self.cells.append(here)
                         continue
-                    parts = nodes(level + 1, y, below, x, beside)
+                    parts = branches(level + 1, y, below, x, beside)
                     cells = tuple(cell for part in parts for cell in part.cells)
-                    found.append(Node(here, cells, parts) if len(parts) > 1 else parts[0])
+                    found.append(Branch(here, cells, parts) if len(parts) > 1 else parts[0])
             return tuple(found)
 
         count_y, count_x = max(y for _, y in rows), max(x for _, x in columns)
-        parts = nodes(0, 0, count_y, 0, count_x)
+        parts = branches(0, 0, count_y, 0, count_x)
         if len(parts) == 1 and parts[0].tile == tile:
             return parts[0]
-        return Node(tile, tuple(cell for part in parts for cell in part.cells), parts)
+        return Branch(tile, tuple(cell for part in parts for cell in part.cells), parts)
 
     def touched(self, changed: np.ndarray) -> np.ndarray:
         """For each cell, whether its tile reads a block that is True in ``changed``."""
@@ -96,35 +96,37 @@ class Pyramid:
                 moving &= self.touched(changed)
         flags, chosen = moving.tolist(), []
 
-        def visit(node: Node) -> None:
-            if not node.parts or all(flags[cell] for cell in node.cells):
-                chosen.append(node.tile)
+        def visit(branch: Branch) -> None:
+            if not branch.parts or all(flags[cell] for cell in branch.cells):
+                chosen.append(branch.tile)
             else:
-                for part in node.parts:
+                for part in branch.parts:
                     visit(part)
 
-        for node in self.tops:
-            visit(node)
+        for branch in self.tops:
+            visit(branch)
         return tuple(chosen)
 
 
-def axis_spans(span: Span, length: int, overlap: int) -> dict[tuple[int, int], Span]:
+def axis_spans(span: Span, length: int, overlap: int, multiple: int) -> dict[tuple[int, int], Span]:
     """{(first cell, one after the last): Span} of all aligned groups of cells along one axis of a tile.
 
-    Cells are cut evenly at multiples of 8. Spans of as many cells have one length, so that few shapes go through the
-    network; at the frame's edge they see more on the other side.
+    Cells are cut evenly at multiples of ``multiple``. Spans of as many cells have one length, so that few shapes go
+    through the network; at the frame's edge they see more on the other side.
     """
-    windows = (padded(span.keep_stop) - span.keep_start) // WINDOW
-    count = -(-windows * WINDOW // CELL)
-    edges = [span.keep_start + i * windows // count * WINDOW for i in range(count)] + [span.keep_stop]
+    steps = (padded(span.keep_stop, multiple) - span.keep_start) // multiple
+    count = -(-steps * multiple // max(CELL, multiple))
+    edges = [span.keep_start + i * steps // count * multiple for i in range(count)] + [span.keep_stop]
     spans: dict[tuple[int, int], Span] = {}
     for side in GROUPS:
         groups = [(first, min(first + side, count)) for first in range(0, count, side)]
         longest: dict[int, int] = {}
         for first, last in groups:
-            longest[last - first] = max(longest.get(last - first, 0), padded(edges[last]) - edges[first] + 2 * overlap)
+            longest[last - first] = max(
+                longest.get(last - first, 0), padded(edges[last], multiple) - edges[first] + 2 * overlap
+            )
         for first, last in groups:
-            size = min(longest[last - first], padded(length))
-            start = max(min(edges[first] - overlap, padded(length) - size), 0)
+            size = min(longest[last - first], padded(length, multiple))
+            start = max(min(edges[first] - overlap, padded(length, multiple) - size), 0)
             spans[first, last] = Span(start, min(start + size, length), edges[first], edges[last])
     return spans

@@ -18,6 +18,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
 
@@ -57,6 +58,10 @@ class GRLCuda(nn.Module):
         self.kernel_body = self.kernel_tail = None
         self.lock, self.ready = threading.Lock(), False
         self._source: GRL | None = grl
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor.for_window(self.config.window)
 
     @property
     def batch_invariant(self) -> bool:

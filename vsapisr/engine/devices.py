@@ -1,0 +1,50 @@
+"""Which device and which precision are meant, and the network that is ready on it."""
+
+from __future__ import annotations
+
+import torch
+
+from ..config import UpscaleConfig
+from ..errors import DeviceError
+from ..networks import forms
+
+__all__ = ["choose_device", "choose_precision", "ready"]
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: not one of these, or not on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceError(f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device")
+        if int(index or 0) >= torch.cuda.device_count():
+            raise DeviceError(
+                f"device {name!r} was asked for, but there are only {torch.cuda.device_count()} CUDA devices"
+            )
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is fp16 on CUDA and fp32 on the CPU, where half precision is no faster without special instructions."""
+    if name == "auto":
+        name = "fp16" if device.type == "cuda" else "fp32"
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Module]:
+    """Device, precision and network of every upscaler with this configuration; loaded as long as somebody keeps it.
+
+    Raises:
+        WeightsError, DeviceError: the weights or the device cannot be used.
+    """
+    device = choose_device(config.device)
+    dtype = choose_precision(config.precision, device)
+    return device, dtype, forms.load_form(config.model, device, dtype)
