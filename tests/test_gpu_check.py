@@ -57,7 +57,7 @@ def test_a_speed_stage_that_is_late_is_incomplete_not_wrong(tmp_path: Path) -> N
 
 
 def test_an_error_in_a_frame_is_the_chain_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scripts.gpu import speed
+    from scripts.gpu import throughput
     from scripts.gpu.context import Context
 
     class Broken:
@@ -68,9 +68,9 @@ def test_an_error_in_a_frame_is_the_chain_s(tmp_path: Path, monkeypatch: pytest.
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(speed, "Upscaler", Broken)
+    monkeypatch.setattr(throughput, "Upscaler", Broken)
     context = Context(torch.device("cpu"), True, True, float("inf"), tmp_path / "rows.jsonl")
-    speed.chain(context)
+    throughput.chain(context)
     assert [row["error"] for row in context.rows] == ["RuntimeError: no frame"]
 
 

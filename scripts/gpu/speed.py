@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scripts.bench.flops import grl_flops, rrdb_flops
 from scripts.bench.timing import machine
 from scripts.gpu.context import Context
-from scripts.gpu.right import FORMATS, levels, random_planes
-from vsapisr.config import UpscaleConfig
-from vsapisr.engine.frame import Conversion, Frame
+from scripts.gpu.throughput import chain as chain
 from vsapisr.engine.graphs import GraphedNetwork
-from vsapisr.engine.upscaler import Upscaler
 from vsapisr.networks.cuda.grl_cuda import GRLCuda
 from vsapisr.networks.grl_inference import GRLInference
-from vsapisr.picture.colour import Colour
 
 SIZES = {"256x256": (256, 256), "480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920)}  # (height, width)
 TARGETS = {"480p": 200, "720p": 60}  # frames a second, on an H200
@@ -273,79 +265,6 @@ def single(context: Context, x: Tensor, inference: Callable) -> None:
     for megabytes in (1,) if context.dry else (32, 128, 512, 4096):
         call = inference(lambda: tail(x, 4 * h, 4 * w, tilings, megabytes << 20))
         context.measure(f"tail in strips of {megabytes} MiB", call)
-
-
-def chain(context: Context) -> None:
-    """Frames through the whole engine, from planes in memory to planes in memory, as the filter is used."""
-    sizes = (
-        {"tiny": (8, 16)} if context.dry else {name: SIZES[name] for name in ("720p", "480p")}
-    )  # the time may be over
-    for size, shape in sizes.items():
-        for name in ("YUV420P8",) if context.dry else ("YUV420P8", "YUV420P10", "RGB24"):
-            for flights in (1,) if context.dry else (1, 2, 3, 4):
-                if flights != 3 and name != "YUV420P8":
-                    continue
-                context.attempt(f"chain {size} {name}", lambda: one_chain(context, size, shape, name, flights))
-
-
-def one_chain(context: Context, size: str, shape: tuple[int, int], name: str, flights: int) -> None:
-    height, width = shape
-    format = FORMATS[name]
-    config = UpscaleConfig(device=str(context.device.type), num_streams=flights)
-    upscaler = Upscaler(config, width, height, format, format)
-    planes = random_planes(format, width, height)
-    colour = Colour(1 if format.color_family == 3 else 0, format.color_family == 2)
-    lock, seconds, frames, stop = threading.Lock(), [], [], threading.Event()
-
-    def worker(count: int) -> list[np.ndarray]:
-        out = [np.zeros((4 * p.shape[0], 4 * p.shape[1]), p.dtype) for p in planes]
-        for _ in range(count):
-            if stop.is_set():
-                break
-            start = time.perf_counter()
-            upscaler.render(Frame(planes, Conversion(format, colour, format, colour)), out)
-            with lock:
-                seconds.append(time.perf_counter() - start)
-                frames.append(time.perf_counter())
-        return out
-
-    def run(workers: int, count: int) -> list[list[np.ndarray]]:
-        """Each worker's last frame; an error of any of them ends the measurement."""
-        with ThreadPoolExecutor(workers) as pool:
-            futures = [pool.submit(worker, count) for _ in range(workers)]
-            wait(futures, return_when=FIRST_EXCEPTION)
-            stop.set()  # after an error the others need not go on
-            return [future.result() for future in futures]
-
-    try:
-        run(1 if context.dry else 8, 1 if context.dry else 4)  # compiles, measures, records graphs
-        seconds.clear()
-        frames.clear()
-        stop.clear()
-        timer = threading.Timer(2 if context.quick else 4, stop.set)
-        timer.start()
-        begin = time.perf_counter()
-        results = run(1 if context.dry else 8, 1 if context.dry else 10_000)
-        timer.cancel()
-    finally:
-        upscaler.close()
-    apart = max(levels(result, results[0], format) for result in results)
-    context.check(f"chain {size} {name}, {flights} in flight: one frame, eight times", apart, 1)
-    latency = sorted(seconds)
-    context.emit(
-        chain=size,
-        format=name,
-        in_flight=flights,
-        fps=len(frames) / (frames[-1] - begin),
-        frames=len(frames),
-        tile=upscaler.tile,
-        batch=upscaler.engine.batch,
-        latency_median=latency[len(latency) // 2],
-        latency_p99=latency[min(int(len(latency) * 0.99), len(latency) - 1)],
-        megabytes_up=sum(p.nbytes for p in planes) / 1e6,
-        megabytes_down=16 * sum(p.nbytes for p in planes) / 1e6,
-        reserved_bytes=torch.cuda.memory_reserved() if context.device.type == "cuda" else 0,
-    )
 
 
 def training(context: Context) -> None:

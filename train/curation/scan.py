@@ -121,6 +121,19 @@ def is_scanned(row: sqlite3.Row | None, mark: str, scorer: str, config: CurateCo
     return seen is not None and config.selection.stride % seen["stride"] == 0
 
 
+def columns_of(video: Video) -> dict[str, object]:
+    """What the manifest keeps of a video that was read."""
+    return {
+        "status": "scanned",
+        "notes": notes_of(video),
+        "codec": video.codec,
+        "width": video.width,
+        "height": video.height,
+        "duration": video.duration or video.end,
+        "packets": video.packets,
+    }
+
+
 def scan(
     path: Path,
     key: str,
@@ -158,20 +171,7 @@ def scan(
     with manifest.transaction():
         if row is None or row["fingerprint"] != mark or row["status"] != "scanned":
             manifest.execute("DELETE FROM videos WHERE path = ?", key)
-            number = manifest.put(
-                "videos",
-                {
-                    "path": key,
-                    "fingerprint": mark,
-                    "status": "scanned",
-                    "notes": notes_of(video),
-                    "codec": video.codec,
-                    "width": video.width,
-                    "height": video.height,
-                    "duration": video.duration or video.end,
-                    "packets": video.packets,
-                },
-            )
+            number = manifest.put("videos", {"path": key, "fingerprint": mark, **columns_of(video)})
             manifest.put_all("frames", ({"video": number, **one} for one in rows))
         else:  # seen before by another scorer: its frames stay
             number = row["id"]

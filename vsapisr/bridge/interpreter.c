@@ -40,8 +40,9 @@ static int find_python(void) {
  * slips in after python_close stopped waiting. */
 const char *python_enter(PyGILState_STATE *state) {
     if (!find_python() || !python.Py_IsInitialized())
-        return atomic_load(&python_closing) ? "Upscale: the Python interpreter has shut down"
-                                            : "Upscale: needs a Python interpreter in this process; use python or vspipe";
+        return atomic_load(&python_closing)
+                   ? "Upscale: the Python interpreter has shut down"
+                   : "Upscale: needs a Python interpreter in this process; use python or vspipe";
     atomic_fetch_add(&python_inside, 1);
     if (atomic_load(&python_closing)) {
         atomic_fetch_sub(&python_inside, 1);

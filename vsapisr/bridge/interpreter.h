@@ -14,6 +14,7 @@
 #define WORDS_SIZE 1536 /* of an exception; a longer text is cut */
 #define ERROR_SIZE (WORDS_SIZE + 256)
 
+/* clang-format off */
 #define PYTHON_SYMBOLS(X) \
     X(Py_IsInitialized) X(PyGILState_Ensure) X(PyGILState_Release) X(Py_IncRef) X(Py_DecRef) X(Py_BuildValue) \
     X(PyImport_ImportModule) X(PyGC_Collect) X(PyCMethod_New) X(PyMemoryView_FromObject) \
@@ -27,13 +28,13 @@
     X(PySequence_Size) X(PySequence_GetItem) X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) \
     X(PyDict_DelItem) X(PyDict_Values) X(PyDict_Next) X(PyDict_Clear) \
     X(PyExc_TypeError) X(PyExc_RuntimeError) X(PyExc_BufferError) X(PyFloat_Type) X(_Py_NoneStruct)
+/* clang-format on */
 
 extern struct PythonTable {
 #define DECLARE(name) __typeof__(&name) name;
     PYTHON_SYMBOLS(DECLARE)
 #undef DECLARE
 } python; /* filled in by python_enter */
-
 
 /* Takes the GIL; NULL, or why Python cannot be used. Legal with or without the GIL held, and nested. */
 const char *python_enter(PyGILState_STATE *state);

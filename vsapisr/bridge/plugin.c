@@ -32,7 +32,7 @@ typedef struct Filter {
     VSVideoInfo video; /* of the output */
     char **wanted;     /* owned: names of properties for render, NULL at the end */
     int has_needs;
-    int window; /* source frames that must stay in the core's cache, 0: its own choice */
+    int window;     /* source frames that must stay in the core's cache, 0: its own choice */
     PyObject *node; /* borrowed from nodes.c: valid between python_enter and python_leave only */
 } Filter;
 
@@ -44,10 +44,9 @@ typedef struct Request {
 
 static int read_output(Filter *filter, PyObject *node, VSCore *core, const VSAPI *vsapi) {
     int family, sample, bits, sub_w, sub_h, *width = &filter->video.width, *height = &filter->video.height;
-    if (!get_int(node, "width", width) || !get_int(node, "height", height) ||
-        !get_int(node, "color_family", &family) || !get_int(node, "sample_type", &sample) ||
-        !get_int(node, "bits_per_sample", &bits) || !get_int(node, "subsampling_w", &sub_w) ||
-        !get_int(node, "subsampling_h", &sub_h))
+    if (!get_int(node, "width", width) || !get_int(node, "height", height) || !get_int(node, "color_family", &family) ||
+        !get_int(node, "sample_type", &sample) || !get_int(node, "bits_per_sample", &bits) ||
+        !get_int(node, "subsampling_w", &sub_w) || !get_int(node, "subsampling_h", &sub_h))
         return 0;
     if (family <= 0 || !vsapi->queryVideoFormat(&filter->video.format, family, sample, bits, sub_w, sub_h, core) ||
         *width <= 0 || *height <= 0 || *width % (1 << sub_w) || *height % (1 << sub_h)) {
@@ -293,8 +292,8 @@ static void VS_CC upscale_create(const VSMap *in, VSMap *out, void *user, VSCore
         if (filter->window)
             keep_source(filter, core, vsapi);
         VSFilterDependency dependency = {filter->source, filter->has_needs ? rpGeneral : rpStrictSpatial};
-        vsapi->createVideoFilter(out, "Upscale", &filter->video, upscale_get_frame, upscale_free, fmParallel, &dependency,
-                                 1, filter, core);
+        vsapi->createVideoFilter(out, "Upscale", &filter->video, upscale_get_frame, upscale_free, fmParallel,
+                                 &dependency, 1, filter, core);
         return;
     }
     if (filter)
@@ -339,6 +338,6 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     vspapi->configPlugin("io.github.vsapisr", "apisr", "APISR anime upscaling", VS_MAKE_VERSION(major, minor),
                          VAPOURSYNTH_API_VERSION, 0, plugin);
     vspapi->registerFunction("Upscale", UPSCALE_ARGUMENTS, "clip:vnode;", upscale_create, NULL, plugin);
-    vspapi->registerFunction("Version", "", "version:data;bridge:data;python:data:opt;torch:data:opt;", version_create, NULL,
-                             plugin);
+    vspapi->registerFunction("Version", "", "version:data;bridge:data;python:data:opt;torch:data:opt;", version_create,
+                             NULL, plugin);
 }

@@ -42,7 +42,10 @@ PyObject *argument_dict(const VSMap *in, const char *declaration, const VSAPI *v
         if (!strcmp(key, "clip"))
             continue;
         char declared[128];
-        snprintf(declared, sizeof declared, ";%s:%s[]", key, type == ptInt ? "int" : type == ptFloat ? "float" : "data");
+        snprintf(declared, sizeof declared, ";%s:%s[]", key,
+                 type == ptInt     ? "int"
+                 : type == ptFloat ? "float"
+                                   : "data");
         if (count == 1 && !strstr(declaration, declared)) {
             done = set_item(dict, key, map_value(in, key, 0, 1, vsapi));
             continue;
@@ -62,11 +65,11 @@ PyObject *clip_dict(const VSVideoInfo *video, VSCore *core, const VSAPI *vsapi) 
     VSCoreInfo info;
     vsapi->getCoreInfo(core, &info);
     const VSVideoFormat *format = &video->format;
-    return python.Py_BuildValue(
-        "{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "width", video->width, "height", video->height, "num_frames",
-        video->numFrames, "color_family", format->colorFamily, "sample_type", format->sampleType, "bits_per_sample",
-        format->bitsPerSample, "subsampling_w", format->subSamplingW, "subsampling_h", format->subSamplingH, "threads",
-        info.numThreads);
+    return python.Py_BuildValue("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}", "width", video->width, "height", video->height,
+                                "num_frames", video->numFrames, "color_family", format->colorFamily, "sample_type",
+                                format->sampleType, "bits_per_sample", format->bitsPerSample, "subsampling_w",
+                                format->subSamplingW, "subsampling_h", format->subSamplingH, "threads",
+                                info.numThreads);
 }
 
 int get_int(PyObject *object, const char *name, int *value) {
@@ -83,8 +86,7 @@ int get_int(PyObject *object, const char *name, int *value) {
  * (memoryview.release would not do: it succeeds although slices or an array of numpy.frombuffer still use the memory.)
  * It owns a reference to the frame, so the memory stays valid for as long as anything can reach it. */
 typedef struct Loan {
-    PyObject_HEAD
-    const VSFrame *frame;
+    PyObject_HEAD const VSFrame *frame;
     const VSAPI *vsapi;
     void *memory;
     Py_ssize_t size;

@@ -16,12 +16,15 @@ typedef struct {
 
 /* 0, 1, 2 ... n - 1, n - 2 ... 0, 1 ... */
 INLINE long mirrored(long i, long n) {
-    if (n == 1) return 0;
+    if (n == 1)
+        return 0;
     i = labs(i) % (2 * n - 2);
     return i < n ? i : 2 * n - 2 - i;
 }
 
-static float *ring_row(const Ring *ring, long y) { return ring->memory + (y + ring->reach_y) % ring->count * ring->stride; }
+static float *ring_row(const Ring *ring, long y) {
+    return ring->memory + (y + ring->reach_y) % ring->count * ring->stride;
+}
 
 static void read_row(const Ring *ring, long y) {
     const Picture *picture = ring->picture;
@@ -36,7 +39,8 @@ static void read_row(const Ring *ring, long y) {
 
 /* The ring for kernels of (tall, wide), with ``more`` floats after it; its memory is NULL if there is none. */
 static Ring new_ring(const Picture *picture, long tall, long wide, long rows_more, long more) {
-    Ring ring = {picture, NULL, padded(3 * (picture->width + wide - 1)), tall + ROWS - 1, tall / 2, wide / 2, -(tall / 2)};
+    Ring ring = {picture,  NULL,       padded(3 * (picture->width + wide - 1)), tall + ROWS - 1, tall / 2,
+                 wide / 2, -(tall / 2)};
     /* zeros: what lies beyond a row's end is multiplied too, and thrown away */
     ring.memory = calloc((ring.count + rows_more) * ring.stride + more, sizeof(float));
     return ring;
@@ -44,8 +48,10 @@ static Ring new_ring(const Picture *picture, long tall, long wide, long rows_mor
 
 /* lines[i]: the row of the picture ``y`` - reach_y + i, all that rows y to y + ROWS - 1 of the output look at */
 static void advance(Ring *ring, long y, const float **lines) {
-    for (; ring->next < y + ROWS + ring->reach_y; ring->next++) read_row(ring, ring->next);
-    for (long i = 0; i < ring->count; i++) lines[i] = ring_row(ring, y - ring->reach_y + i);
+    for (; ring->next < y + ROWS + ring->reach_y; ring->next++)
+        read_row(ring, ring->next);
+    for (long i = 0; i < ring->count; i++)
+        lines[i] = ring_row(ring, y - ring->reach_y + i);
 }
 
 /* ``room`` floats of ``sums`` at most */
@@ -77,7 +83,8 @@ static void filter_down(const float *const *lines, long count, const float *weig
 }
 
 /* One row of the result: the sum of ``count`` filtered rows, ``apart`` floats from each other */
-static void filter_across(const float *from, long apart, long count, const float *weights, long taps, float *to, long n) {
+static void filter_across(const float *from, long apart, long count, const float *weights, long taps, float *to,
+                          long n) {
     for (long x = 0; x < n; x += TILE) {
         vec sums[ACROSS];
         UNROLL for (int k = 0; k < ACROSS; k++) sums[k] = ZERO;
@@ -92,13 +99,15 @@ static void filter_across(const float *from, long apart, long count, const float
     }
 }
 
-static int blur_passes(const Picture *picture, long count, const float *columns, long tall, const float *rows, long wide) {
+static int blur_passes(const Picture *picture, long count, const float *columns, long tall, const float *rows,
+                       long wide) {
     long height = picture->height, values = picture->width * 3, spread = tall + 2 * (ROWS - 1);
     Ring ring = new_ring(picture, tall, wide, count * ROWS, count * spread);
     const float **lines = malloc(ring.count * sizeof(*lines));
     if (ring.memory && lines) {
         float *filtered = ring.memory + ring.count * ring.stride, *weights = filtered + count * ROWS * ring.stride;
-        for (long c = 0; c < count; c++) memcpy(weights + c * spread + ROWS - 1, columns + c * tall, tall * sizeof(float));
+        for (long c = 0; c < count; c++)
+            memcpy(weights + c * spread + ROWS - 1, columns + c * tall, tall * sizeof(float));
         for (long y = 0; y < height; y += ROWS) {
             advance(&ring, y, lines);
             for (long c = 0; c < count; c++)
@@ -121,17 +130,20 @@ static void used_columns(const float *weights, long count, long wide, long *firs
         for (long j = 0; j < ROWS; j++) {
             const float *row = weights + (i + j) * wide;
             for (long t = 0; t < wide; t++) {
-                if (row[t] == 0) continue;
-                if (t < first[i]) first[i] = t;
-                if (t >= last[i]) last[i] = t + 1;
+                if (row[t] == 0)
+                    continue;
+                if (t < first[i])
+                    first[i] = t;
+                if (t >= last[i])
+                    last[i] = t + 1;
             }
         }
     }
 }
 
 /* ROWS rows of sums from value ``x`` on; the weights of line i for row j of them: row i - j + ROWS - 1 of ``weights`` */
-INLINE void sum_taps(const float *const *lines, long count, const float *weights, long wide, const long *first, const long *last,
-                     long x, vec sums[ROWS][VECTORS]) {
+INLINE void sum_taps(const float *const *lines, long count, const float *weights, long wide, const long *first,
+                     const long *last, long x, vec sums[ROWS][VECTORS]) {
     UNROLL for (int j = 0; j < ROWS; j++) UNROLL for (int k = 0; k < VECTORS; k++) sums[j][k] = ZERO;
     for (long i = 0; i < count; i++) {
         const float *row = weights + (i + ROWS - 1) * wide;
@@ -161,8 +173,8 @@ static int blur_taps(const Picture *picture, const float *kernel, long tall, lon
             for (long x = 0; x < values; x += STEP) {
                 vec sums[ROWS][VECTORS];
                 sum_taps(lines, ring.count, weights, wide, first, last, x, sums);
-                UNROLL for (int j = 0; j < ROWS; j++)
-                    if (y + j < height) put(picture->result + (y + j) * values + x, sums[j], VECTORS, values - x);
+                UNROLL for (int j = 0; j < ROWS; j++) if (y + j < height)
+                    put(picture->result + (y + j) * values + x, sums[j], VECTORS, values - x);
             }
         }
     }

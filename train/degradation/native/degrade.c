@@ -12,8 +12,10 @@ EXPORT int vsapisr_degrade_level(void) {
 /* The functions for ``level``, at most vsapisr_degrade_level(); NULL for 0. */
 EXPORT const Steps *vsapisr_degrade_steps(int level) {
 #ifdef VSAPISR_KERNELS
-    if (level == AVX512) return &vsapisr_steps_avx512;
-    if (level == AVX2) return &vsapisr_steps_avx2;
+    if (level == AVX512)
+        return &vsapisr_steps_avx512;
+    if (level == AVX2)
+        return &vsapisr_steps_avx2;
 #endif
     (void)level;
     return NULL;

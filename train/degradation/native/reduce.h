@@ -9,15 +9,17 @@ static void reduce_across(const float *row, const Axis *axis, float *to) {
         __m128 sums[PIXELS]; /* the last lane is the next pixel's, and not used */
         UNROLL for (long p = 0; p < PIXELS; p++) {
             long at = x + p < count ? x + p : count - 1;
-            values[p] = row + 3 * (long)axis->first[at], weights[p] = axis->weights + at * taps, sums[p] = _mm_setzero_ps();
+            values[p] = row + 3 * (long)axis->first[at], weights[p] = axis->weights + at * taps,
+            sums[p] = _mm_setzero_ps();
         }
         for (long t = 0; t < taps; t++)
-            UNROLL for (long p = 0; p < PIXELS; p++)
-                sums[p] = _mm_fmadd_ps(_mm_loadu_ps(values[p] + 3 * t), _mm_set1_ps(weights[p][t]), sums[p]);
+            UNROLL for (long p = 0; p < PIXELS; p++) sums[p] =
+                _mm_fmadd_ps(_mm_loadu_ps(values[p] + 3 * t), _mm_set1_ps(weights[p][t]), sums[p]);
         if (x + PIXELS < count) { /* what is written too much is written over by the next pixel */
             UNROLL for (long p = 0; p < PIXELS; p++) _mm_storeu_ps(to + 3 * (x + p), sums[p]);
         } else {
-            for (long p = 0; x + p < count; p++) memcpy(to + 3 * (x + p), &sums[p], 3 * sizeof(float));
+            for (long p = 0; x + p < count; p++)
+                memcpy(to + 3 * (x + p), &sums[p], 3 * sizeof(float));
         }
     }
 }
@@ -32,13 +34,15 @@ static int reduce(const Picture *picture, const Axis *down, const Axis *across) 
         long first = down->first[y];
         for (next = next > first ? next : first; next < first + taps; next++)
             read_values(ring + next % taps * stride, picture, next * values, values);
-        for (long t = 0; t < taps; t++) lines[t] = ring + (first + t) % taps * stride;
+        for (long t = 0; t < taps; t++)
+            lines[t] = ring + (first + t) % taps * stride;
         for (long x = 0; x < values; x += TILE) {
             vec sums[TILE / LANES];
             UNROLL for (int k = 0; k < TILE / LANES; k++) sums[k] = ZERO;
             for (long t = 0; t < taps; t++) {
                 vec weight = splat(weights[t]);
-                UNROLL for (int k = 0; k < TILE / LANES; k++) sums[k] = vfma(load(lines[t] + x + k * LANES), weight, sums[k]);
+                UNROLL for (int k = 0; k < TILE / LANES; k++) sums[k] =
+                    vfma(load(lines[t] + x + k * LANES), weight, sums[k]);
             }
             UNROLL for (int k = 0; k < TILE / LANES; k++) store(row + x + k * LANES, sums[k]);
         }

@@ -5,7 +5,9 @@
 
 /* n floats rounded up to whole tiles, and one more: room for loads beyond the end */
 enum { TILE = 64 };
-INLINE long padded(long n) { return (n + TILE - 1) / TILE * TILE + TILE; }
+INLINE long padded(long n) {
+    return (n + TILE - 1) / TILE * TILE + TILE;
+}
 
 #if defined(VSAPISR_AVX2)
 INLINE vec load_bytes(const uint8_t *p) {
@@ -25,8 +27,10 @@ INLINE void read_values(float *to, const Picture *picture, long at, long n) {
     }
     const uint8_t *from = (const uint8_t *)picture->image + at;
     long i = 0;
-    for (; i + LANES <= n; i += LANES) store(to + i, load_bytes(from + i) * splat(1.0f / 255));
-    for (; i < n; i++) to[i] = (float)from[i] * (1.0f / 255);
+    for (; i + LANES <= n; i += LANES)
+        store(to + i, load_bytes(from + i) * splat(1.0f / 255));
+    for (; i < n; i++)
+        to[i] = (float)from[i] * (1.0f / 255);
 }
 
 static void to_bytes(const float *restrict values, uint8_t *restrict bytes, long n) {

@@ -26,7 +26,9 @@ static void products_begin(void) {
 }
 
 /* After its last one: switching between threads costs less. */
-static void products_end(void) { _tile_release(); }
+static void products_end(void) {
+    _tile_release();
+}
 
 /* What was stored before is in memory when the tiles are loaded: compilers do not see that these instructions read it. */
 #define STORED_BEFORE __asm__ volatile("" ::: "memory")

@@ -23,14 +23,15 @@ INLINE void strip_logits(int wide, int queries, int keys, const float *key, cons
         LOAD(SHALLOW_RIGHT, query, queries);
         MULTIPLY(0, SHALLOW_LEFT, SHALLOW_RIGHT);
         STORE(0, logits + s * step, step);
-        if (wide == 1) continue;
+        if (wide == 1)
+            continue;
         LOAD(1, position + s * queries + SIDE, queries);
         LOAD(SHALLOW_RIGHT, query + SIDE, queries);
         MULTIPLY(1, SHALLOW_LEFT, SHALLOW_RIGHT);
         STORE(1, logits + s * step + SIDE, step);
     }
-    for (int s = 0; s < keys; s++) UNROLL for (int j = 0; j < wide; j++)
-        maximum[j] = vmax(maximum[j], load(logits + s * step + j * LANES));
+    for (int s = 0; s < keys; s++)
+        UNROLL for (int j = 0; j < wide; j++) maximum[j] = vmax(maximum[j], load(logits + s * step + j * LANES));
 }
 
 /* value (16, UNITS(keys)) x weights (UNITS(keys), wide * 16), times the factor of each column: (16, queries) */
@@ -56,9 +57,11 @@ INLINE void strip_sums(int wide, int queries, int keys, const float *value, cons
         }
     }
     STORE(0, out, queries);
-    if (wide == 2) STORE(1, out + SIDE, queries);
-    for (int d = 0; d < HEAD; d++) UNROLL for (int j = 0; j < wide; j++)
-        store(out + d * queries + j * LANES, load(out + d * queries + j * LANES) * factor[j]);
+    if (wide == 2)
+        STORE(1, out + SIDE, queries);
+    for (int d = 0; d < HEAD; d++)
+        UNROLL for (int j = 0; j < wide; j++)
+            store(out + d * queries + j * LANES, load(out + d * queries + j * LANES) * factor[j]);
 }
 
 #endif

@@ -14,14 +14,16 @@
 INLINE void normalised(const float *source, int columns, float scale, float *target) {
     for (int i = 0; i < columns; i += LANES) {
         vec squares = ZERO;
-        for (int d = 0; d < HEAD; d++) squares = vfma(load(source + d * columns + i), load(source + d * columns + i), squares);
+        for (int d = 0; d < HEAD; d++)
+            squares = vfma(load(source + d * columns + i), load(source + d * columns + i), squares);
         vec factor = splat(scale) / vmax(vsqrt(squares), splat(1e-12f));
 #if defined(VSAPISR_AVX512_BF16)
         for (int d = 0; d < HEAD; d += 2)
             store_pairs(target + d / 2 * columns + i, load(source + d * columns + i) * factor,
                         load(source + (d + 1) * columns + i) * factor);
 #else
-        for (int d = 0; d < HEAD; d++) store(target + d * columns + i, load(source + d * columns + i) * factor);
+        for (int d = 0; d < HEAD; d++)
+            store(target + d * columns + i, load(source + d * columns + i) * factor);
 #endif
     }
 }
@@ -31,17 +33,18 @@ INLINE void normalised(const float *source, int columns, float scale, float *tar
 INLINE void softmax(int wide, int keys, float *logits, const vec *maximum, vec *inverse) {
     vec sums[2] = {ZERO, ZERO};
     const int step = wide * LANES;
-    for (int s = 0; s < keys; s += 2) UNROLL for (int j = 0; j < wide; j++) {
-        vec first = exponential(load(logits + s * step + j * LANES) - maximum[j]);
-        vec second = exponential(load(logits + (s + 1) * step + j * LANES) - maximum[j]);
-        sums[j] = sums[j] + (first + second);
+    for (int s = 0; s < keys; s += 2)
+        UNROLL for (int j = 0; j < wide; j++) {
+            vec first = exponential(load(logits + s * step + j * LANES) - maximum[j]);
+            vec second = exponential(load(logits + (s + 1) * step + j * LANES) - maximum[j]);
+            sums[j] = sums[j] + (first + second);
 #if defined(VSAPISR_AVX512_BF16)
-        store_pairs(logits + s / 2 * step + j * LANES, first, second);
+            store_pairs(logits + s / 2 * step + j * LANES, first, second);
 #else
-        store(logits + s * step + j * LANES, first);
-        store(logits + (s + 1) * step + j * LANES, second);
+            store(logits + s * step + j * LANES, first);
+            store(logits + (s + 1) * step + j * LANES, second);
 #endif
-    }
+        }
     UNROLL for (int j = 0; j < wide; j++) inverse[j] = splat(1.0f) / sums[j];
 }
 
@@ -59,8 +62,8 @@ INLINE void strip_logits(int wide, int queries, int keys, const float *key, cons
                          float *logits, vec *maximum) {
     for (int s = 0; s < keys; s += TILE_ROWS) {
         vec acc[TILE_ROWS * 2];
-        UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
-            acc[i * wide + j] = load(position + (s + i) * queries + j * LANES);
+        UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) acc[i * wide + j] =
+            load(position + (s + i) * queries + j * LANES);
         tile(TILE_ROWS, wide, acc, key + s, 1, keys, query, queries, UNITS(HEAD));
         UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) {
             maximum[j] = vmax(maximum[j], acc[i * wide + j]);
@@ -130,21 +133,24 @@ static void add_normed(float *x, const float *y, const float *weight, const floa
     for (int t = 0; t < TOKENS; t += WIDE * LANES) {
         vec mean[WIDE], factor[WIDE];
         UNROLL for (int j = 0; j < WIDE; j++) mean[j] = factor[j] = ZERO;
-        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++)
-            mean[j] = mean[j] + load(y + c * TOKENS + t + j * LANES);
+        for (int c = 0; c < 64; c++)
+            UNROLL for (int j = 0; j < WIDE; j++) mean[j] = mean[j] + load(y + c * TOKENS + t + j * LANES);
         UNROLL for (int j = 0; j < WIDE; j++) mean[j] = mean[j] * splat(1.0f / 64);
-        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++) {
-            vec difference = load(y + c * TOKENS + t + j * LANES) - mean[j];
-            factor[j] = vfma(difference, difference, factor[j]);
-        }
-        UNROLL for (int j = 0; j < WIDE; j++)
-            factor[j] = splat(1.0f) / vsqrt(vfma(factor[j], splat(1.0f / 64), splat(1e-5f)));
-        for (int c = 0; c < 64; c++) UNROLL for (int j = 0; j < WIDE; j++) {
-            const int i = c * TOKENS + t + j * LANES;
-            vec value = vfma((load(y + i) - mean[j]) * factor[j], splat(weight[c]), splat(bias[c]));
-            if (add) value = value + load(x + i);
-            store(x + i, value);
-        }
+        for (int c = 0; c < 64; c++)
+            UNROLL for (int j = 0; j < WIDE; j++) {
+                vec difference = load(y + c * TOKENS + t + j * LANES) - mean[j];
+                factor[j] = vfma(difference, difference, factor[j]);
+            }
+        UNROLL for (int j = 0; j < WIDE; j++) factor[j] =
+            splat(1.0f) / vsqrt(vfma(factor[j], splat(1.0f / 64), splat(1e-5f)));
+        for (int c = 0; c < 64; c++)
+            UNROLL for (int j = 0; j < WIDE; j++) {
+                const int i = c * TOKENS + t + j * LANES;
+                vec value = vfma((load(y + i) - mean[j]) * factor[j], splat(weight[c]), splat(bias[c]));
+                if (add)
+                    value = value + load(x + i);
+                store(x + i, value);
+            }
     }
 }
 

@@ -67,12 +67,14 @@ static void from_quarters(const float *const source[4], int channels, float *out
 /* All of a block but the window attention of a shifted one, which is then in room->joined already. x in place. */
 static void block_on_window(const Block *block, float *x, Room *room) {
     const float *right = as_right(x, 64, TOKENS, room->operand);
-    if (!block->shifted) window_branch(block, right, block->window_position, room->joined, room);
+    if (!block->shifted)
+        window_branch(block, right, block->window_position, room->joined, room);
     stripe_branch(block, x, right, room->joined + 32 * TOKENS, room);
-    linear(64, 64, block->proj_weight, block->proj_bias, as_right(room->joined, 64, TOKENS, room->operand), room->result);
+    linear(64, 64, block->proj_weight, block->proj_bias, as_right(room->joined, 64, TOKENS, room->operand),
+           room->result);
     add_normed(x, room->result, block->norm1_weight, block->norm1_bias, 1);
-    const float *hidden = linear_gelu(128, 64, block->fc1_weight, block->fc1_bias, as_right(x, 64, TOKENS, room->operand),
-                                      room->hidden, room->operand);
+    const float *hidden = linear_gelu(128, 64, block->fc1_weight, block->fc1_bias,
+                                      as_right(x, 64, TOKENS, room->operand), room->hidden, room->operand);
     linear(64, 128, block->fc2_weight, block->fc2_bias, hidden, room->result);
     add_normed(x, room->result, block->norm2_weight, block->norm2_bias, 1);
 }

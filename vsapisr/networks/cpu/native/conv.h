@@ -17,12 +17,14 @@ typedef struct Sink {
 
 /* The nine taps of a 3x3 convolution from three rows that begin one pixel left of the first. */
 INLINE void taps_3x3(const float *const rows[3], int depth, const float *taps[9]) {
-    for (int tap = 0; tap < 9; tap++) taps[tap] = rows[tap / 3] + tap % 3 * depth;
+    for (int tap = 0; tap < 9; tap++)
+        taps[tap] = rows[tap / 3] + tap % 3 * depth;
 }
 
 #define FIRST_PIXELS 4
 
-INLINE void first_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x, float *out) {
+INLINE void first_tile(int pixels, const float *const rows[3], const float *weight, const float *bias, int x,
+                       float *out) {
     for (int channel = 0; channel < CHANNELS; channel += 2 * LANES) {
         vec acc[FIRST_PIXELS * 2];
         UNROLL for (int i = 0; i < 2 * pixels; i++) acc[i] = load(bias + channel + i % 2 * LANES);
@@ -36,21 +38,23 @@ INLINE void first_tile(int pixels, const float *const rows[3], const float *weig
                 }
             }
         }
-        UNROLL for (int i = 0; i < 2 * pixels; i++) store(out + (x + i / 2) * CHANNELS + channel + i % 2 * LANES, acc[i]);
+        UNROLL for (int i = 0; i < 2 * pixels; i++)
+            store(out + (x + i / 2) * CHANNELS + channel + i % 2 * LANES, acc[i]);
     }
 }
 
 /* One row of the 3x3 convolution from the image, always in floats. width a multiple of 4; a pixel of the input has 4 floats,
  * the last without meaning; weight (9, 4, 64). */
 static void first_row(const float *const rows[3], const float *weight, const float *bias, int width, float *out) {
-    for (int x = 0; x < width; x += FIRST_PIXELS) first_tile(FIRST_PIXELS, rows, weight, bias, x, out);
+    for (int x = 0; x < width; x += FIRST_PIXELS)
+        first_tile(FIRST_PIXELS, rows, weight, bias, x, out);
 }
 
 #if defined(VSAPISR_AMX)
 #include "amx_conv.h"
 #else
-INLINE void conv_tile(int pixels, const float *const *taps, int count, int depth, const float *weight, const float *bias,
-                      int x, int channel, const Sink *sink) {
+INLINE void conv_tile(int pixels, const float *const *taps, int count, int depth, const float *weight,
+                      const float *bias, int x, int channel, const Sink *sink) {
     vec acc[TILE_PIXELS * 2], low = load(bias + channel), high = load(bias + channel + LANES);
     UNROLL for (int i = 0; i < pixels; i++) acc[2 * i] = low, acc[2 * i + 1] = high;
     for (int tap = 0; tap < count; tap++)
@@ -82,11 +86,15 @@ static void conv_row(const float *const *taps, int count, int depth, const float
         for (; width - x >= TILE_PIXELS; x += TILE_PIXELS)
             conv_tile(TILE_PIXELS, taps, count, depth, w, bias, x, channel, sink);
 #if TILE_PIXELS > 8
-        if (width - x >= 8) conv_tile(8, taps, count, depth, w, bias, x, channel, sink), x += 8;
+        if (width - x >= 8)
+            conv_tile(8, taps, count, depth, w, bias, x, channel, sink), x += 8;
 #endif
-        if (width - x >= 4) conv_tile(4, taps, count, depth, w, bias, x, channel, sink), x += 4;
-        if (width - x >= 2) conv_tile(2, taps, count, depth, w, bias, x, channel, sink), x += 2;
-        if (width - x >= 1) conv_tile(1, taps, count, depth, w, bias, x, channel, sink);
+        if (width - x >= 4)
+            conv_tile(4, taps, count, depth, w, bias, x, channel, sink), x += 4;
+        if (width - x >= 2)
+            conv_tile(2, taps, count, depth, w, bias, x, channel, sink), x += 2;
+        if (width - x >= 1)
+            conv_tile(1, taps, count, depth, w, bias, x, channel, sink);
     }
 }
 
@@ -107,14 +115,18 @@ INLINE void last_tile(int pixels, const float *const rows[3], const float *weigh
             }
         }
     }
-    UNROLL for (int i = 0; i < pixels; i++) UNROLL for (int c = 0; c < 3; c++) out[c][x + i] = sum(acc[i * 3 + c]) + bias[c];
+    UNROLL for (int i = 0; i < pixels; i++) UNROLL for (int c = 0; c < 3; c++) out[c][x + i] =
+        sum(acc[i * 3 + c]) + bias[c];
 }
 
 /* One row of the 3x3 convolution to three planes. rows begin one pixel left of the first; weight (3, 9, 64 in units). */
-static void last_row(const float *const rows[3], const float *weight, const float *bias, int width, float *const out[3]) {
+static void last_row(const float *const rows[3], const float *weight, const float *bias, int width,
+                     float *const out[3]) {
     int x = 0;
-    for (; width - x >= LAST_PIXELS; x += LAST_PIXELS) last_tile(LAST_PIXELS, rows, weight, bias, x, out);
-    for (; x < width; x++) last_tile(1, rows, weight, bias, x, out);
+    for (; width - x >= LAST_PIXELS; x += LAST_PIXELS)
+        last_tile(LAST_PIXELS, rows, weight, bias, x, out);
+    for (; x < width; x++)
+        last_tile(1, rows, weight, bias, x, out);
 }
 #endif
 

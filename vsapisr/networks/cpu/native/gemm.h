@@ -32,7 +32,8 @@ static const float *as_right(const float *x, int rows, int columns, float *scrat
 #if defined(VSAPISR_AVX512_BF16)
     for (int row = 0; row < rows; row += 2)
         for (int i = 0; i < columns; i += LANES)
-            store_pairs(scratch + row / 2 * columns + i, load(x + row * columns + i), load(x + (row + 1) * columns + i));
+            store_pairs(scratch + row / 2 * columns + i, load(x + row * columns + i),
+                        load(x + (row + 1) * columns + i));
     return scratch;
 #else
     (void)rows, (void)columns, (void)scratch;
@@ -43,7 +44,8 @@ static const float *as_right(const float *x, int rows, int columns, float *scrat
 /* (rows, columns) of floats as the left operand of a product over the columns: itself, or (rows, columns / 2) units. */
 static const float *as_left(const float *x, int rows, int columns, float *scratch) {
 #if defined(VSAPISR_AVX512_BF16)
-    for (int i = 0; i < rows * columns; i += 32) store_values(scratch + i / 2, load(x + i), load(x + i + 16));
+    for (int i = 0; i < rows * columns; i += 32)
+        store_values(scratch + i / 2, load(x + i), load(x + i + 16));
     return scratch;
 #else
     (void)rows, (void)columns, (void)scratch;
@@ -54,22 +56,24 @@ static const float *as_left(const float *x, int rows, int columns, float *scratc
 #if defined(VSAPISR_AMX)
 #include "amx.h"
 #else
-static void products_begin(void) {}
+static void products_begin(void) {
+}
 
-static void products_end(void) {}
+static void products_end(void) {
+}
 
 enum { PLAIN, WITH_GELU };
 
 /* out (rows, columns) = weight (packed) x b (UNITS(depth), columns) + bias, float out; columns a multiple of
  * wide * LANES */
-INLINE void linear_tiles(int wide, int rows, int depth, int columns, const float *weight, const float *bias, const float *b,
-                         float *out, int then) {
+INLINE void linear_tiles(int wide, int rows, int depth, int columns, const float *weight, const float *bias,
+                         const float *b, float *out, int then) {
     for (int row = 0; row < rows; row += TILE_ROWS) {
         const float *a = weight + row / PACKED_ROWS * PACKED_ROWS * UNITS(depth) + row % PACKED_ROWS;
         for (int column = 0; column < columns; column += wide * LANES) {
             vec acc[TILE_ROWS * 2];
-            UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++)
-                acc[i * wide + j] = splat(bias[row + i]);
+            UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) acc[i * wide + j] =
+                splat(bias[row + i]);
             tile(TILE_ROWS, wide, acc, a, 1, PACKED_ROWS, b + column, columns, UNITS(depth));
             UNROLL for (int i = 0; i < TILE_ROWS; i++) UNROLL for (int j = 0; j < wide; j++) {
                 vec x = acc[i * wide + j];

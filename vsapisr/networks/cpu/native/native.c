@@ -23,7 +23,9 @@ static const struct {
 #endif
 
 /* The best that can be asked for, but AMX. */
-EXPORT int vsapisr_level(void) { return processor_level(); }
+EXPORT int vsapisr_level(void) {
+    return processor_level();
+}
 
 /* The best that can be asked for in bfloat16, or a level that has none. Where the processor has AMX this asks the system for
  * its registers: for the whole process and for good, and from then on no thread can have a small stack for signals. So it is

@@ -10,7 +10,7 @@
 typedef struct Block {
     const float *window_weight, *window_bias; /* 64 -> 96: queries, keys, values of two heads */
     const float *stripe_weight, *stripe_bias;
-    const float *anchor_weight, *anchor_bias; /* 64 -> 32, of sums of 2x2 tokens */
+    const float *anchor_weight, *anchor_bias;                /* 64 -> 32, of sums of 2x2 tokens */
     const float *window_scale, *gather_scale, *spread_scale; /* of each head */
     const float *window_position; /* (1, or 4 classes of a shifted block's windows; head; key; query) */
     const float *gather_position, *spread_position;
@@ -21,8 +21,8 @@ typedef struct Block {
 
 typedef struct Network {
     long stages;
-    const long *depths;  /* blocks of each stage */
-    const Block *blocks; /* of all stages */
+    const long *depths;                     /* blocks of each stage */
+    const Block *blocks;                    /* of all stages */
     const float *first_weight, *first_bias; /* (9 taps, 4 with the last 0, 64), always float */
     const float *norm_start_weight, *norm_start_bias, *norm_end_weight, *norm_end_bias;
     const float *const *stage_weight, *const *stage_bias; /* of each stage, and of the convolution after the body */

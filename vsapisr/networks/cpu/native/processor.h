@@ -27,9 +27,10 @@ enum { NOTHING, AVX2, AVX512, AVX512_BF16, AMX };
 static inline int processor_level(void) {
 #ifdef VSAPISR_KERNELS
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return NOTHING;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
-        !__builtin_cpu_supports("avx512dq"))
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return NOTHING;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return AVX2;
     return __builtin_cpu_supports("avx512bf16") ? AVX512_BF16 : AVX512;
 #else

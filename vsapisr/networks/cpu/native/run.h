@@ -19,7 +19,9 @@ typedef struct Run {
     float *private;     /* of each thread: private_floats each */
 } Run;
 
-static size_t aligned(size_t floats) { return (floats + 31) / 16 * 16; }
+static size_t aligned(size_t floats) {
+    return (floats + 31) / 16 * 16;
+}
 
 static size_t private_floats(long width) {
     const size_t body = aligned(sizeof(Room) / sizeof(float)) + aligned((size_t)2 * width * CHANNELS) + WINOGRAD_FLOATS;
@@ -29,12 +31,19 @@ static size_t private_floats(long width) {
 /* Places everything, if there is memory; returns the floats it takes. */
 static size_t lay_out(Run *run, float *memory, long height, long width, long threads) {
     const size_t pixels = (size_t)(height + 2) * (width + 2), own = (size_t)height * width;
-    const size_t sizes[] = {pixels * 4, pixels * CHANNELS, pixels * PIXEL, own * CHANNELS, own * CHANNELS, own * 32,
+    const size_t sizes[] = {pixels * 4,
+                            pixels * CHANNELS,
+                            pixels * PIXEL,
+                            own * CHANNELS,
+                            own * CHANNELS,
+                            own * 32,
                             private_floats(width) * threads};
-    float **places[] = {&run->padded, &run->features, &run->conv_input, &run->x, &run->y, &run->window_out, &run->private};
+    float **places[] = {&run->padded, &run->features,   &run->conv_input, &run->x,
+                        &run->y,      &run->window_out, &run->private};
     size_t used = 0;
     for (int i = 0; i < 7; i++) {
-        if (memory) *places[i] = memory + used;
+        if (memory)
+            *places[i] = memory + used;
         used += aligned(sizes[i]);
     }
     return used;
@@ -52,8 +61,8 @@ static void window_to_image(const Run *run, const float *x, long row, long colum
             transpose4(x + c * TOKENS + t, TOKENS, room->joined + t * CHANNELS + c, CHANNELS, 0);
     const float *from = as_left(room->joined, TOKENS, CHANNELS, room->result);
     for (int y = 0; y < 8; y++)
-        memcpy(run->conv_input + ((row * 8 + y + 1) * (run->image->width + 2) + column * 8 + 1) * PIXEL, from + y * 8 * PIXEL,
-               8 * PIXEL * sizeof(float));
+        memcpy(run->conv_input + ((row * 8 + y + 1) * (run->image->width + 2) + column * 8 + 1) * PIXEL,
+               from + y * 8 * PIXEL, 8 * PIXEL * sizeof(float));
 }
 
 static void zero_border(float *image, long height, long width, int pixel) {
@@ -69,7 +78,8 @@ static void first_convolution(const Run *run, Team *team) {
     for (long y; (y = team_next(team)) < height;) {
         float *row = run->padded + ((y + 1) * (width + 2) + 1) * 4;
         for (long x = 0; x < width; x++)
-            for (int c = 0; c < 4; c++) row[x * 4 + c] = c < 3 ? run->image->input[(c * height + y) * width + x] : 0;
+            for (int c = 0; c < 4; c++)
+                row[x * 4 + c] = c < 3 ? run->image->input[(c * height + y) * width + x] : 0;
     }
     team_wait(team);
     for (long y; (y = team_next(team)) < height;) {
@@ -87,10 +97,13 @@ static void start(const Run *run, Team *team, Room *room) {
     for (long w; (w = team_next(team)) < run->rows * run->columns;) {
         const long row = w / run->columns, column = w % run->columns;
         for (int t = 0; t < TOKENS; t += 4) {
-            const float *from = run->features + ((row * 8 + t / 8 + 1) * (width + 2) + column * 8 + t % 8 + 1) * CHANNELS;
-            for (int c = 0; c < CHANNELS; c += 4) transpose4(from + c, CHANNELS, room->joined + c * TOKENS + t, TOKENS, 0);
+            const float *from =
+                run->features + ((row * 8 + t / 8 + 1) * (width + 2) + column * 8 + t % 8 + 1) * CHANNELS;
+            for (int c = 0; c < CHANNELS; c += 4)
+                transpose4(from + c, CHANNELS, room->joined + c * TOKENS + t, TOKENS, 0);
         }
-        add_normed(run->x + w * WINDOW, room->joined, run->network->norm_start_weight, run->network->norm_start_bias, 0);
+        add_normed(run->x + w * WINDOW, room->joined, run->network->norm_start_weight, run->network->norm_start_bias,
+                   0);
         memcpy(run->y + w * WINDOW, run->x + w * WINDOW, WINDOW * sizeof(float));
     }
     team_wait(team);
@@ -103,7 +116,8 @@ static void run_block(const Run *run, const Block *block, Team *team, Room *room
         for (long w; (w = team_next(team)) < windows;) {
             const long row = w / run->columns, column = w % run->columns;
             const int class = (row == run->rows - 1) * 2 + (column == run->columns - 1);
-            for (int i = 0; i < 4; i++) quarters[i] = window_of(run->y, run, row + i / 2, column + i % 2, 64);
+            for (int i = 0; i < 4; i++)
+                quarters[i] = window_of(run->y, run, row + i / 2, column + i % 2, 64);
             from_quarters(quarters, 64, room->shifted);
             window_branch(block, as_right(room->shifted, 64, TOKENS, room->operand),
                           block->window_position + class * 2 * TOKENS * TOKENS, run->window_out + w * WINDOW / 2, room);
@@ -113,7 +127,8 @@ static void run_block(const Run *run, const Block *block, Team *team, Room *room
     for (long w; (w = team_next(team)) < windows;) {
         if (block->shifted) {
             for (int i = 0; i < 4; i++)
-                quarters[i] = window_of(run->window_out, run, w / run->columns - 1 + i / 2, w % run->columns - 1 + i % 2, 32);
+                quarters[i] =
+                    window_of(run->window_out, run, w / run->columns - 1 + i / 2, w % run->columns - 1 + i % 2, 32);
             from_quarters(quarters, 32, room->joined);
         }
         block_on_window(block, run->y + w * WINDOW, room);
@@ -126,7 +141,8 @@ static void add_line(const Run *run, const float *line, long y, int to_features)
     const long width = run->image->width;
     if (to_features) {
         float *to = run->features + ((y + 1) * (width + 2) + 1) * CHANNELS;
-        for (long i = 0; i < width * CHANNELS; i += LANES) store(to + i, load(to + i) + load(line + i));
+        for (long i = 0; i < width * CHANNELS; i += LANES)
+            store(to + i, load(to + i) + load(line + i));
         return;
     }
     for (long column = 0; column < run->columns; column++) {
@@ -144,7 +160,8 @@ static void stage_convolution(const Run *run, long stage, Team *team, Room *room
     float *work = lines + aligned((size_t)2 * width * CHANNELS);
     for (long w; (w = team_next(team)) < run->rows * run->columns;) {
         const float *from = run->y + w * WINDOW;
-        if (last) add_normed(room->shifted, run->x + w * WINDOW, net->norm_end_weight, net->norm_end_bias, 0);
+        if (last)
+            add_normed(room->shifted, run->x + w * WINDOW, net->norm_end_weight, net->norm_end_bias, 0);
         window_to_image(run, last ? room->shifted : from, w / run->columns, w % run->columns, room);
     }
     team_wait(team);
@@ -152,10 +169,13 @@ static void stage_convolution(const Run *run, long stage, Team *team, Room *room
         for (long y = row * 8; y < row * 8 + 8; y += 2) {
             const float *rows[4];
             Sink sinks[2];
-            for (int i = 0; i < 4; i++) rows[i] = run->conv_input + (y + i) * (width + 2) * PIXEL;
-            for (int i = 0; i < 2; i++) sinks[i] = (Sink){lines + i * width * CHANNELS, CHANNELS, 0, 1};
+            for (int i = 0; i < 4; i++)
+                rows[i] = run->conv_input + (y + i) * (width + 2) * PIXEL;
+            for (int i = 0; i < 2; i++)
+                sinks[i] = (Sink){lines + i * width * CHANNELS, CHANNELS, 0, 1};
             two_rows(rows, net->stage_weight[stage], net->stage_bias[stage], (int)width, sinks, work);
-            for (int i = 0; i < 2; i++) add_line(run, lines + i * width * CHANNELS, y + i, last);
+            for (int i = 0; i < 2; i++)
+                add_line(run, lines + i * width * CHANNELS, y + i, last);
         }
         if (!last)
             memcpy(run->y + row * run->columns * WINDOW, run->x + row * run->columns * WINDOW,
@@ -193,7 +213,8 @@ static void run_member(void *job, Team *team, int number) {
     start(run, team, room);
     const Block *block = run->network->blocks;
     for (long stage = 0; stage < run->network->stages; stage++) {
-        for (long i = 0; i < run->network->depths[stage]; i++) run_block(run, block++, team, room);
+        for (long i = 0; i < run->network->depths[stage]; i++)
+            run_block(run, block++, team, room);
         stage_convolution(run, stage, team, room, lines);
     }
     stage_convolution(run, run->network->stages, team, room, lines);

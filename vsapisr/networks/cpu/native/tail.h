@@ -22,12 +22,14 @@ typedef struct Tail {
     Layer layers[LAYERS];
 } Tail;
 
-static size_t layer_floats(long width) { return (size_t)KEPT * (width + 2) * PIXEL; }
+static size_t layer_floats(long width) {
+    return (size_t)KEPT * (width + 2) * PIXEL;
+}
 
 /* Floats of one thread's rows. */
 static size_t tail_floats(long width) {
-    return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) + (size_t)(4 * width + 2) * PIXEL +
-           WINOGRAD_FLOATS;
+    return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) +
+           (size_t)(4 * width + 2) * PIXEL + WINOGRAD_FLOATS;
 }
 
 static void tail_begin(Tail *tail, const Network *network, const float *image, long height, long width, float *room) {
@@ -43,7 +45,9 @@ static void tail_begin(Tail *tail, const Network *network, const float *image, l
 }
 
 /* Where row `row` of a layer is or will be; begins one pixel left of the first. */
-static float *row_of(const Layer *layer, long row) { return layer->rows + row % KEPT * (layer->width + 2) * PIXEL; }
+static float *row_of(const Layer *layer, long row) {
+    return layer->rows + row % KEPT * (layer->width + 2) * PIXEL;
+}
 
 static const float *made_row(const Tail *tail, int layer, long row) {
     return row < 0 || row >= tail->layers[layer].height ? tail->zero : row_of(&tail->layers[layer], row);
@@ -53,7 +57,8 @@ static void make_before(Tail *tail, long row) {
     const Network *net = tail->network;
     Layer *layer = &tail->layers[BEFORE];
     const float *rows[3], *taps[9];
-    for (int i = 0; i < 3; i++) rows[i] = tail->image + (row + i) * (layer->width + 2) * PIXEL;
+    for (int i = 0; i < 3; i++)
+        rows[i] = tail->image + (row + i) * (layer->width + 2) * PIXEL;
     taps_3x3(rows, PIXEL, taps);
     Sink sink = {row_of(layer, row) + PIXEL, PIXEL, 0.01f, 0};
     conv_row(taps, 9, PIXEL, net->before_weight, net->before_bias, (int)layer->width, &sink);
@@ -65,8 +70,10 @@ static void make_hr(Tail *tail, long row) {
     Layer *layer = &tail->layers[HR];
     const float *rows[4];
     Sink sinks[2];
-    for (int i = 0; i < 4; i++) rows[i] = made_row(tail, UP2, row - 1 + i);
-    for (int i = 0; i < 2; i++) sinks[i] = (Sink){row_of(layer, row + i) + PIXEL, PIXEL, 0.2f, 0};
+    for (int i = 0; i < 4; i++)
+        rows[i] = made_row(tail, UP2, row - 1 + i);
+    for (int i = 0; i < 2; i++)
+        sinks[i] = (Sink){row_of(layer, row + i) + PIXEL, PIXEL, 0.2f, 0};
     two_rows(rows, net->hr_weight, net->hr_bias, (int)layer->width, sinks, tail->work);
 }
 
@@ -79,7 +86,8 @@ static void make_doubled(Tail *tail, int which, long row) {
     const float *rows[2] = {made_row(tail, which - 1, row / 2 - 1 + p), made_row(tail, which - 1, row / 2 + p)};
     for (int q = 0; q < 2; q++) {
         const float *taps[4];
-        for (int tap = 0; tap < 4; tap++) taps[tap] = rows[tap / 2] + (tap % 2 + q) * PIXEL;
+        for (int tap = 0; tap < 4; tap++)
+            taps[tap] = rows[tap / 2] + (tap % 2 + q) * PIXEL;
         Sink sink = {row_of(layer, row) + (1 + q) * PIXEL, 2 * PIXEL, 0.2f, 0};
         const int phase = 2 * p + q;
         conv_row(taps, 4, PIXEL, weight + phase * CHANNELS * 4 * PIXEL, bias, (int)layer->width / 2, &sink);
@@ -89,7 +97,8 @@ static void make_doubled(Tail *tail, int which, long row) {
 /* Make a layer's rows up to `row`, and of the layers before it what that needs. */
 static void make_rows(Tail *tail, int which, long row) {
     Layer *layer = &tail->layers[which];
-    if (row >= layer->height) row = layer->height - 1;
+    if (row >= layer->height)
+        row = layer->height - 1;
     while (layer->next <= row) {
         const long next = layer->next;
         if (which == HR) {
@@ -117,7 +126,8 @@ static void tail_band(Tail *tail, long top, long bottom, float *output) {
         make_rows(tail, HR, y + 1);
         const float *rows[3];
         float *planes[3];
-        for (int i = 0; i < 3; i++) rows[i] = made_row(tail, HR, y - 1 + i), planes[i] = output + (i * height + y) * width;
+        for (int i = 0; i < 3; i++)
+            rows[i] = made_row(tail, HR, y - 1 + i), planes[i] = output + (i * height + y) * width;
         last_row(rows, tail->network->last_weight, tail->network->last_bias, (int)width, planes);
     }
 }

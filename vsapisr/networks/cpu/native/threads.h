@@ -22,13 +22,16 @@ static void team_wait(Team *team) {
         atomic_store(&team->taken, 0);
         pthread_cond_broadcast(&team->change);
     } else {
-        for (unsigned round = team->round; round == team->round;) pthread_cond_wait(&team->change, &team->lock);
+        for (unsigned round = team->round; round == team->round;)
+            pthread_cond_wait(&team->change, &team->lock);
     }
     pthread_mutex_unlock(&team->lock);
 }
 
 /* The next piece of the work in hand. All must have seen the end, and team_wait, before other work is begun. */
-static long team_next(Team *team) { return atomic_fetch_add(&team->taken, 1); }
+static long team_next(Team *team) {
+    return atomic_fetch_add(&team->taken, 1);
+}
 
 typedef struct Member {
     Team *team;
@@ -40,7 +43,8 @@ typedef struct Member {
 static void *member_run(void *argument) {
     Member *member = argument;
     pthread_mutex_lock(&member->team->lock); /* until the size is known */
-    while (!member->team->begun) pthread_cond_wait(&member->team->change, &member->team->lock);
+    while (!member->team->begun)
+        pthread_cond_wait(&member->team->change, &member->team->lock);
     pthread_mutex_unlock(&member->team->lock);
     member->work(member->job, member->team, member->number);
     return NULL;
@@ -55,7 +59,8 @@ static void team_run(int count, void (*work)(void *, Team *, int), void *job) {
     pthread_cond_init(&team.change, NULL);
     while (team.size < count && team.size < MAX_THREADS) {
         members[team.size] = (Member){&team, work, job, team.size};
-        if (pthread_create(&threads[team.size], NULL, member_run, &members[team.size])) break;
+        if (pthread_create(&threads[team.size], NULL, member_run, &members[team.size]))
+            break;
         team.size++;
     }
     pthread_mutex_lock(&team.lock);
@@ -63,7 +68,8 @@ static void team_run(int count, void (*work)(void *, Team *, int), void *job) {
     pthread_cond_broadcast(&team.change);
     pthread_mutex_unlock(&team.lock);
     work(job, &team, 0);
-    for (int i = 1; i < team.size; i++) pthread_join(threads[i], NULL);
+    for (int i = 1; i < team.size; i++)
+        pthread_join(threads[i], NULL);
     pthread_cond_destroy(&team.change);
     pthread_mutex_destroy(&team.lock);
 }

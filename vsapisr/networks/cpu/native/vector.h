@@ -39,14 +39,30 @@ TARGET_BEGIN(VSAPISR_TARGET)
 #if defined(VSAPISR_AVX2)
 #define LANES 8
 typedef __m256 vec;
-INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
-INLINE void store(float *p, vec x) { _mm256_storeu_ps(p, x); }
-INLINE vec splat(float x) { return _mm256_set1_ps(x); }
-INLINE vec vfma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
-INLINE vec vmax(vec a, vec b) { return _mm256_max_ps(a, b); }
-INLINE vec vmin(vec a, vec b) { return _mm256_min_ps(a, b); }
-INLINE vec vsqrt(vec a) { return _mm256_sqrt_ps(a); }
-INLINE vec nearest(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vec load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+INLINE void store(float *p, vec x) {
+    _mm256_storeu_ps(p, x);
+}
+INLINE vec splat(float x) {
+    return _mm256_set1_ps(x);
+}
+INLINE vec vfma(vec a, vec b, vec c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+INLINE vec vmax(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+INLINE vec vmin(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
+INLINE vec vsqrt(vec a) {
+    return _mm256_sqrt_ps(a);
+}
+INLINE vec nearest(vec a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 INLINE vec times_power_of_2(vec a, vec n) { /* n whole, the result no denormal */
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)));
 }
@@ -58,16 +74,36 @@ INLINE float sum(vec a) {
 #else
 #define LANES 16
 typedef __m512 vec;
-INLINE vec load(const float *p) { return _mm512_loadu_ps(p); }
-INLINE void store(float *p, vec x) { _mm512_storeu_ps(p, x); }
-INLINE vec splat(float x) { return _mm512_set1_ps(x); }
-INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE vec vmax(vec a, vec b) { return _mm512_max_ps(a, b); }
-INLINE vec vmin(vec a, vec b) { return _mm512_min_ps(a, b); }
-INLINE vec vsqrt(vec a) { return _mm512_sqrt_ps(a); }
-INLINE vec nearest(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE vec times_power_of_2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
-INLINE float sum(vec a) { return _mm512_reduce_add_ps(a); }
+INLINE vec load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+INLINE void store(float *p, vec x) {
+    _mm512_storeu_ps(p, x);
+}
+INLINE vec splat(float x) {
+    return _mm512_set1_ps(x);
+}
+INLINE vec vfma(vec a, vec b, vec c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+INLINE vec vmax(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+INLINE vec vmin(vec a, vec b) {
+    return _mm512_min_ps(a, b);
+}
+INLINE vec vsqrt(vec a) {
+    return _mm512_sqrt_ps(a);
+}
+INLINE vec nearest(vec a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+INLINE vec times_power_of_2(vec a, vec n) {
+    return _mm512_scalef_ps(a, n);
+}
+INLINE float sum(vec a) {
+    return _mm512_reduce_add_ps(a);
+}
 #endif
 
 #define ZERO splat(0.0f)
@@ -75,22 +111,28 @@ INLINE float sum(vec a) { return _mm512_reduce_add_ps(a); }
 #if defined(VSAPISR_AVX512_BF16)
 #define UNITS(n) ((n) / 2)
 /* c + a0 * b0 + a1 * b1 of each lane's pair */
-INLINE vec product(vec a, vec b, vec c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
+INLINE vec product(vec a, vec b, vec c) {
+    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
 /* 32 values in order as bfloat16 */
 INLINE void store_values(float *units, vec low, vec high) {
     store(units, (vec)_mm512_cvtne2ps_pbh(high, low));
 }
 /* 16 values in order as bfloat16 */
-INLINE void store_half(float *units, vec x) { _mm256_storeu_si256((__m256i *)units, (__m256i)_mm512_cvtneps_pbh(x)); }
+INLINE void store_half(float *units, vec x) {
+    _mm256_storeu_si256((__m256i *)units, (__m256i)_mm512_cvtneps_pbh(x));
+}
 /* each lane's two values as its pair */
 INLINE void store_pairs(float *units, vec first, vec second) {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
-                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     store(units, (vec)_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(second, first)));
 }
 #else
 #define UNITS(n) (n)
-INLINE vec product(vec a, vec b, vec c) { return vfma(a, b, c); }
+INLINE vec product(vec a, vec b, vec c) {
+    return vfma(a, b, c);
+}
 #endif
 
 /* e**x, relative error 2e-7; x <= 80; below -87 what it is at -87 */
@@ -112,9 +154,9 @@ INLINE vec exponential(vec x) {
 /* x / 2 * (1 + erf(x / sqrt 2)), absolute error 1e-5 at most, where |x| is 4.6; erf by a polynomial fitted with the least
  * largest error over |x| <= 5, in x**2 mapped to -1..1, and made to pass 1 at the end */
 INLINE vec gelu(vec x) {
-    static const float c[] = {0.28272780776f,   -0.14059565961f,   0.10306990892f,  -0.08081966639f,
-                              0.06251721084f,   -0.04695825651f,   0.03451224789f,  -0.02124591172f,
-                              0.00925566908f,   -0.00657483377f,   0.00685638795f,  -0.00274488819f};
+    static const float c[] = {0.28272780776f, -0.14059565961f, 0.10306990892f, -0.08081966639f,
+                              0.06251721084f, -0.04695825651f, 0.03451224789f, -0.02124591172f,
+                              0.00925566908f, -0.00657483377f, 0.00685638795f, -0.00274488819f};
     vec z = vmax(vmin(x, splat(5.0f)), splat(-5.0f));
     vec t = vfma(z * z, splat(2.0f / 25), splat(-1.0f));
     vec p = splat(c[11]);
@@ -124,12 +166,15 @@ INLINE vec gelu(vec x) {
     return vfma(x, p, x);
 }
 
-INLINE vec leaky(vec x, float slope) { return vmax(x, x * splat(slope)); } /* slope < 1 */
+INLINE vec leaky(vec x, float slope) {
+    return vmax(x, x * splat(slope));
+} /* slope < 1 */
 
 /* (4, 4) from rows source_row apart to rows target_row apart, transposed; adds where told */
 INLINE void transpose4(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row, int add) {
     __m128 r[4];
-    for (int i = 0; i < 4; i++) r[i] = _mm_loadu_ps(source + i * source_row);
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm_loadu_ps(source + i * source_row);
     _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
     for (int i = 0; i < 4; i++) {
         float *to = target + i * target_row;
