@@ -248,46 +248,6 @@ def test_the_discriminator_sees_drawings_and_the_losses_their_pseudo_gt(folder, 
     assert seen["target"] == pytest.approx(0.8) and seen["d"][1] == pytest.approx(0.2) and len(seen["d"]) == 3
 
 
-# Configuration
-
-WRONG = {
-    "out": "", "data": 3, "validation": {"folder": "x", "every": 0}, "stage": 3, "init": 4, "iterations": 0,
-    "accumulate": 0,
-    "shards": -1, "learning_rate": 0.0, "learning_rate_d": -1.0, "schedule": "linear", "halve_every": 0, "warmup": -1,
-    "ema_decay": 1.0, "clip_norm": -1.0, "precision": "fp8", "compile": "maybe", "channels_last": "yes",
-    "device": "tpu",
-    "seed": -1, "threads": -1, "save_seconds": -1.0, "save_every": 0, "keep": -1, "nonfinite_limit": 0,
-    "tensorboard": 1,
-    "network": {"dim": 6}, "loss": {"perceptual": 0.5}, "discriminator_channels": 0,
-}  # fmt: skip
-
-
-def test_every_key_refuses_what_it_cannot_be(folder, tmp_path):
-    assert set(WRONG) == {one.name for one in fields(FitConfig)}
-    for key, value in WRONG.items():
-        with pytest.raises(VsapisrError, match=f"^{key}[:.]"):
-            config(settings(folder, tmp_path) | {key: value})
-    for key, value in (("heads_window", 0), ("depths", []), ("window", 7), ("drop_path", 1.0), ("anchor_down", 3)):
-        with pytest.raises(VsapisrError, match="^network"):
-            config(settings(folder, tmp_path, network={**NETWORK, key: value}))
-    with pytest.raises(VsapisrError, match="unknown key 'gan'"):
-        config(settings(folder, tmp_path, gan=1))
-    with pytest.raises(VsapisrError, match="^init: '' .* stage 2"):
-        config(second_stage(folder, tmp_path, init=""))
-    with pytest.raises(VsapisrError, match="^data.patch: 16"):
-        config(second_stage(folder, tmp_path, data={"patch": 16}))
-
-
-def test_rates(folder, tmp_path):
-    def rates(*steps: int, **changes: object) -> list[float]:
-        made = config(settings(folder, tmp_path, iterations=400, **changes))
-        return [rate_factor(made, step) for step in steps]
-
-    assert rates(0, 1, 9, 10, 99, 100, 250, warmup=10, halve_every=100) == [0.1, 0.2, 1, 1, 1, 0.5, 0.25]
-    assert rates(0, 200, 400, schedule="cosine", warmup=0) == pytest.approx([1, 0.5, 0])
-    assert rates(0, 399, schedule="constant", warmup=0) == [1, 1]
-
-
 def test_old_numbered_checkpoints_go(folder, tmp_path):
     fit(config(settings(folder, tmp_path, save_every=1, keep=2)))
     names = ["iteration_00000005.pth", "iteration_00000006.pth", "last.pth"]
@@ -326,14 +286,6 @@ def test_dry_run_from_the_command_line_knows_a_run_that_began(folder, tmp_path, 
     assert "from iteration 1 of" in (text := capsys.readouterr().out) and "changed: iterations: 1 -> 9" in text
     assert main(["fit", "--config", str(tmp_path / "a.toml"), "--seed", "3"]) == 2
     assert "train fit: seed: 3 is not accepted" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["stage1", "stage2", "shipped/fidelity", "shipped/sharp", "shipped/sharp_colour"])
-def test_example_configurations_are_accepted(name):
-    made = load(FitConfig, ROOT / "train" / "configs" / f"{name}.toml")
-    if name.startswith("stage"):
-        assert (made.iterations, made.halve_every, made.data.batch, made.data.patch) == (300_000, 100_000, 32, 64)
-        assert made.learning_rate == {"stage1": 2e-4, "stage2": 1e-4}[name]
 
 
 def test_compiled_once_for_the_batches_that_come(folder, tmp_path, monkeypatch):

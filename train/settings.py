@@ -24,7 +24,7 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
 def _fit(value: Any, kind: Any, where: str) -> Any:
     """``value`` as ``kind``: tables become dataclasses, lists tuples, integers pass for floats; else an error."""
     for one in _alternatives(kind):
-        if is_dataclass(one) and isinstance(value, dict):
+        if isinstance(one, type) and is_dataclass(one) and isinstance(value, dict):
             return build(one, value, where + ".")
         if typing.get_origin(one) is tuple and isinstance(value, (list, tuple)):
             inner = typing.get_args(one)
@@ -58,8 +58,9 @@ def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
         ArgumentError: a key that ``kind`` does not have, one missing that has no default, a value of the wrong type, or
             one that ``kind`` itself refuses (its message begins with the key's name).
     """
-    if hasattr(kind, "complete"):  # a class whose defaults depend on one of its keys, such as a preset
-        values = kind.complete(values)
+    complete = getattr(kind, "complete", None)  # of a class whose defaults depend on one of its keys, such as a preset
+    if complete is not None:
+        values = complete(values)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     for key in values:
@@ -136,7 +137,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -
     hints = typing.get_type_hints(kind)
     for one in fields(kind):
         hint = next(h for h in _alternatives(hints[one.name]) if h is not type(None))
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             add_options(parser, hint, f"{prefix}{one.name}.")
             continue
         default = "" if one.default in (MISSING, None) else f"default {one.default}"
@@ -146,6 +147,7 @@ def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -
             type=_parser(hint),
             default=argparse.SUPPRESS,
             metavar="VALUE",
-            **({"nargs": "?", "const": True} if hint is bool else {}),
+            nargs="?" if hint is bool else None,
+            const=True if hint is bool else None,
             help=default.replace("%", "%%"),
         )

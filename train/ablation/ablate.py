@@ -144,7 +144,7 @@ def measured_on(config: AblateConfig, *stages: FitConfig) -> list[str]:
 
 def decisive(config: Any) -> Any:
     """A configuration as a dictionary, without what does not decide the result."""
-    if is_dataclass(config):
+    if is_dataclass(config) and not isinstance(config, type):
         config = asdict(config)
     if isinstance(config, dict):
         return {key: decisive(value) for key, value in config.items() if key not in MACHINE}

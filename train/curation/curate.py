@@ -119,7 +119,7 @@ def read_strikes(path: Path, manifest: Manifest, report: Report) -> set[str]:
         for r in manifest.rows("SELECT v.fingerprint, f.packet FROM frames f JOIN videos v ON v.id = f.video")
     ]
     struck, lost = expand(names, known)
-    report.unknown_strikes = [f"{name} (line {names[name]})" for name in sorted(lost, key=names.get)]
+    report.unknown_strikes = [f"{name} (line {names[name]})" for name in sorted(lost, key=names.__getitem__)]
     return struck
 
 

@@ -65,8 +65,8 @@ def measure_types(path: Path, threads: int = 0) -> Types:
         raise Unsuitable(f"{path}: broken: {error}") from None
     if "I" not in total:
         raise Unsuitable(f"{path}: no I-frame could be decoded")
-    sizes = {t: Sizes(count=len(total[t]), mean=sum(total[t]) / len(total[t])) for t in "IPB" if t in total}
-    return Types(title=f"{path.name} ({video.codec})", sizes=sizes)
+    found = {t: Sizes(count=len(total[t]), mean=sum(total[t]) / len(total[t])) for t in "IPB" if t in total}
+    return Types(title=f"{path.name} ({video.codec})", sizes=found)
 
 
 def chart(videos: list[Types]) -> Image.Image:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -174,8 +175,8 @@ def describe(container: InputContainer, path: Path) -> Video:
         height=height,
         duration=duration,
         rate=rate,
-        aspect=aspect,
-        time_base=stream.time_base,
+        aspect=cast(Fraction | None, aspect),  # PyAV gives Fractions, whatever its stubs call them
+        time_base=cast(Fraction | None, stream.time_base),
     )
 
 
@@ -271,8 +272,10 @@ def inspect_first(frame: av.VideoFrame, video: Video, minimum_height: int) -> No
 def keyframe(frame: av.VideoFrame, coded: Coded, video: Video) -> Keyframe:
     """``frame`` with its record; the picture of a faulty one is made all the same, a person may want to look at it."""
     fault = "damaged" if frame.is_corrupt else "interlaced" if frame.interlaced_frame else None
-    timed = coded.pts is not None and video.time_base
-    time = float(coded.pts * video.time_base) if timed else coded.number / video.rate
+    if coded.pts is not None and video.time_base:
+        time = float(coded.pts * video.time_base)
+    else:
+        time = coded.number / video.rate
     return Keyframe(
         packet=coded.number,
         pts=coded.pts,

@@ -160,7 +160,7 @@ class Manifest:
         keys = ", ".join(values)
         marks = ", ".join("?" * len(values))
         verb = "INSERT OR REPLACE" if replace else "INSERT"
-        return self.db.execute(f"{verb} INTO {table} ({keys}) VALUES ({marks})", tuple(values.values())).lastrowid
+        return self.db.execute(f"{verb} INTO {table} ({keys}) VALUES ({marks})", tuple(values.values())).lastrowid or 0
 
     def put_all(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -171,10 +172,10 @@ def jobs(config: PrepareConfig, manifest: Manifest, report: Report) -> Iterator[
             report.rejected[shown(path.name)] = str(error)
             continue
         row = manifest.one("SELECT full_height FROM files WHERE name = ?", path.name)
-        yield Job(source=path, target=target, mark=mark, full_height=row and row["full_height"])
+        yield Job(source=path, target=target, mark=mark, full_height=row["full_height"] if row else None)
 
 
-def is_done(job: Job, row: dict | None, settings: str, config: PrepareConfig) -> bool:
+def is_done(job: Job, row: sqlite3.Row | None, settings: str, config: PrepareConfig) -> bool:
     """Whether an earlier run made this very picture with these settings."""
     if row is None or row["source"] != job.mark or row["settings"] != settings or row["status"] != "written":
         return False
@@ -186,7 +187,13 @@ def record(
     job: Job, result: tuple[int, int] | Rejected, where: str, settings: str, manifest: Manifest, report: Report
 ) -> None:
     """The row of one picture, after its files are there."""
-    row = {"target": where, "name": job.target, "source": job.mark, "settings": settings, "status": "written"}
+    row: dict[str, object] = {
+        "target": where,
+        "name": job.target,
+        "source": job.mark,
+        "settings": settings,
+        "status": "written",
+    }
     if isinstance(result, Rejected):
         row |= {"status": "rejected", "reason": str(result)}
         report.rejected[job.source.name] = str(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,8 @@ def pair(own: tuple[int, int], common: tuple[int, int], side: int) -> tuple[int,
     """
     alike = abs(own[0] - own[1]) <= max(2, 0.01 * side) and sum(own) <= BAR_MOST * side
     cut = own if alike else (min(own[0], common[0]), min(own[1], common[1]))
-    return tuple(length + BAR_MARGIN if length >= max(2, BAR_LEAST * side) else 0 for length in cut)
+    low, high = (length + BAR_MARGIN if length >= max(2, BAR_LEAST * side) else 0 for length in cut)
+    return low, high
 
 
 def crop_of(frame: Candidate, common: Bars) -> Bars:
@@ -135,7 +136,7 @@ def select(
     *,
     duration: float,
     height: int = 720,
-    struck: set[str] = frozenset(),
+    struck: Set[str] = frozenset(),
     taken: Drawings | None = None,
 ) -> list[Decision]:
     """A decision for every I-frame of one video, in the order given.

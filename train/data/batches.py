@@ -166,4 +166,5 @@ class Batches:
         while True:
             batch = [next(samples) for _ in range(self.config.batch)]
             self.position += self.config.batch
-            yield tuple(torch.stack(list(kind)) for kind in zip(*batch))
+            lr, gt, pseudo_gt = (torch.stack(list(kind)) for kind in zip(*batch))
+            yield lr, gt, pseudo_gt

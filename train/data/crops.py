@@ -212,7 +212,7 @@ class ImageStream(IterableDataset):
                 f"{path}: {image.shape[1]}x{image.shape[0]} leaves no crop of {side}x{side} in multiples of 8"
             )
         status = path.stat()
-        source = (str(path), status.st_size, status.st_mtime_ns, box)
+        source: tuple[object, ...] = (str(path), status.st_size, status.st_mtime_ns, box)
         variant = epoch % config.variants if config.variants else epoch
         numbers = (config.seed, variant, index)
         if config.recolour:
@@ -258,10 +258,10 @@ class ImageStream(IterableDataset):
             )
         rng = generator("crops", self.config.seed, epoch, place, index)
         cuts = [self._cut(images, rng) for _ in range(self.config.per_image)]
-        stacked = (
+        lr, gt, pseudo_gt = (
             torch.from_numpy(np.ascontiguousarray(np.stack(list(kind)).transpose(0, 3, 1, 2))) for kind in zip(*cuts)
         )
-        return Crops(*stacked, refused=tuple(refused))
+        return Crops(lr, gt, pseudo_gt, refused=tuple(refused))
 
     def __iter__(self) -> Iterator[Crops]:
         worker = get_worker_info()

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,11 @@ __all__ = ["Batch", "Feed"]
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """(lr, gt, pseudo_gt): (B, 3, patch, patch) and twice (B, 3, 4 patch, 4 patch), uint8."""
+
+
+def each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    lr, gt, pseudo_gt = map(change, batch)
+    return lr, gt, pseudo_gt
 
 
 class Feed:
@@ -77,7 +82,7 @@ class Feed:
         if self._batches is None:
             self._batches = self._ahead() if self.device.type == "cuda" else self._joined()
         self.position, batch = next(self._batches)
-        batch = tuple(part.to(self.device, non_blocking=True) for part in batch)
+        batch = each(batch, lambda part: part.to(self.device, non_blocking=True))
         self.waited = time.monotonic() - start
         return batch
 
@@ -93,7 +98,8 @@ class Feed:
         try:
             while True:
                 batches = [next(stream) for stream in streams]
-                yield self.streams[0].position, tuple(torch.cat(parts) for parts in zip(*batches))
+                lr, gt, pseudo_gt = (torch.cat(parts) for parts in zip(*batches))
+                yield self.streams[0].position, (lr, gt, pseudo_gt)
         finally:
             for stream in streams:
                 stream.close()
@@ -108,7 +114,7 @@ class Feed:
             try:
                 while not ended.is_set():
                     position, batch = next(batches)
-                    ready.put((position, tuple(part.pin_memory() for part in batch)))
+                    ready.put((position, each(batch, lambda part: part.pin_memory())))
             except BaseException as error:  # handed to the thread that waits
                 ready.put(error)
             finally:

@@ -149,7 +149,7 @@ def remove_outliers(lines: np.ndarray, smallest: int = 32) -> np.ndarray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(lines.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     keep = stats[:, cv2.CC_STAT_AREA] >= smallest
     keep[0] = False  # the background
-    return keep.take(labels)
+    return keep.take(np.asarray(labels))
 
 
 def dilate(lines: np.ndarray, neighbours: int = 3) -> np.ndarray:
@@ -187,4 +187,5 @@ def enhance(image: np.ndarray, gamma: float = 0.975, base: str = "sharpened") ->
 
 def to_levels(image: np.ndarray) -> np.ndarray:
     """A new uint8 array of ``image`` in 0..255, rounded and clamped."""
-    return image.copy() if image.dtype == np.uint8 else cv2.add(np.asarray(image, np.float32), 0, dtype=cv2.CV_8U)
+    # cv2.add takes a scalar too, which its stub does not say.
+    return image.copy() if image.dtype == np.uint8 else cv2.add(np.asarray(image, np.float32), 0, dtype=cv2.CV_8U)  # type: ignore[call-overload]

@@ -92,12 +92,13 @@ def _together(images: list[Tensor], steps: list[Step], pool: ThreadPoolExecutor)
         return list(pool.map(_compress, images, steps))
     x = torch.stack(images)
     if isinstance(first, Blur):
-        size = max(step.size for step in steps)
-        kernels = np.stack([pad_kernel(step.kernel(), size) for step in steps])
+        blurs = [step for step in steps if isinstance(step, Blur)]
+        size = max(blur.size for blur in blurs)
+        kernels = np.stack([pad_kernel(blur.kernel(), size) for blur in blurs])
         return list(blur_batch(x, torch.from_numpy(kernels)))
     if isinstance(first, Resize):
         return list(resize_batch(x, first.height, first.width, first.interpolation))
-    return list(noise_batch(x, steps))
+    return list(noise_batch(x, [step for step in steps if isinstance(step, Noise)]))
 
 
 @torch.no_grad()

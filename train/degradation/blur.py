@@ -118,7 +118,7 @@ def _direct(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
             :height, :width
         ]
         result = part if result is None else cv2.add(result, part, dst=result)
-    return result
+    return np.asarray(result)
 
 
 def blur_direct(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -135,7 +135,7 @@ def blur_passes(image: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -
         for column, row in pairs:
             part = cv2.sepFilter2D(seen, cv2.CV_32F, row * scale, column, borderType=cv2.BORDER_REFLECT_101)
             result = part if result is None else cv2.add(result, part, dst=result)
-        return result
+        return np.asarray(result)
 
     return work(image) if len(pairs) == 1 else in_strips(image, len(pairs[0][0]) // 2, work)
 
@@ -169,7 +169,7 @@ def blur(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     }
     if sparse.size >= DIRECT:
         costs["taps"] += 1.5 + 2 * len(bands(sparse))
-    way = min(costs, key=costs.get)
+    way = min(costs, key=costs.__getitem__)
     if way == "passes":
         return blur_passes(image, pairs)
     if way == "taps":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from fractions import Fraction
+from typing import cast
 
 import av
 import cv2
@@ -59,7 +60,7 @@ def still(image: np.ndarray, codec: str, quality: int, **options: int) -> np.nda
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, codec, quality=quality, **options)
     # OpenCV gives the same bytes as Pillow, whose way for WebP leads through RGBA and an animation decoder
-    return cv2.imdecode(np.frombuffer(buffer.getbuffer(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(cv2.imdecode(np.frombuffer(buffer.getbuffer(), np.uint8), cv2.IMREAD_COLOR_RGB))
 
 
 def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_range: bool = False) -> list[av.Packet]:
@@ -72,7 +73,7 @@ def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_ran
     if height % 2 or width % 2:
         raise CodecError(f"{encoder}: the image is {width}x{height}; yuv420p needs even sides")
     try:
-        coder = av.CodecContext.create(encoder, "w")
+        coder = cast(av.VideoCodecContext, av.CodecContext.create(encoder, "w"))
     except av.codec.codec.UnknownCodecError:
         raise CodecError(f"this build of PyAV ({av.__version__}) has no encoder {encoder!r}") from None
     coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
@@ -90,7 +91,7 @@ def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_ran
 
 def decode(packets: list[av.Packet], decoder: str) -> av.VideoFrame:
     """The one picture in ``packets``; ``CodecError`` unless it is exactly one and intra-coded."""
-    reader = av.CodecContext.create(decoder, "r")
+    reader = cast(av.VideoCodecContext, av.CodecContext.create(decoder, "r"))
     reader.thread_count = 1
     frames = [frame for packet in packets for frame in reader.decode(packet)] + reader.decode(None)
     if len(frames) != 1 or frames[0].pict_type != PictureType.I:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,9 +191,10 @@ class Plan:
     """Steps being collected, with the size the image has after them."""
 
     def __init__(self, height: int, width: int):
-        self.height, self.width, self.steps = height, width, []
+        self.height, self.width = height, width
+        self.steps: list[Step] = []
 
-    def add(self, steps: list) -> None:
+    def add(self, steps: Sequence[Step]) -> None:
         self.steps += steps
 
     def resize(self, height: float, width: float, interpolation: str) -> None:
@@ -256,15 +258,14 @@ def _shuffled(plan: Plan, rng: np.random.Generator, config: DegradationConfig, t
         elif job == "quarter":
             plan.resize(*target, pick(rng, config.final_interpolations))
         else:
-            plan.add(
-                {
-                    "blur1": lambda: draw_blur(rng, one.blur),
-                    "blur2": lambda: draw_blur(rng, two.blur),
-                    "noise1": lambda: draw_noise(rng, one.noise),
-                    "noise2": lambda: draw_noise(rng, two.noise),
-                    "codec": lambda: draw_codec(rng, one.codec),
-                }[job]()
-            )
+            made: dict[str, Callable[[], Sequence[Step]]] = {
+                "blur1": lambda: draw_blur(rng, one.blur),
+                "blur2": lambda: draw_blur(rng, two.blur),
+                "noise1": lambda: draw_noise(rng, one.noise),
+                "noise2": lambda: draw_noise(rng, two.noise),
+                "codec": lambda: draw_codec(rng, one.codec),
+            }
+            plan.add(made[job]())
     plan.add(draw_codec(rng, two.codec))
 
 

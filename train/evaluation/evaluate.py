@@ -25,7 +25,7 @@ from vsapisr.writing import write_atomically
 from ..media.progress import Progress
 from ..media.sheets import labelled
 from .config import EvaluateConfig
-from .footage import Files, Shot, length, material, shots
+from .footage import Files, Shot, length, material, one_of, shots
 from .full_reference import psnr_y
 from .judge import Judge, perceptual
 from .levels import bicubic, lanczos
@@ -121,7 +121,7 @@ class Sheet:
     """
 
     def __init__(self, files: Files, rows: int, middle: int):
-        names = [(small or gt).name for small, gt in files]
+        names = [one_of(small, gt).name for small, gt in files]
         count = min(rows, len(names))
         self.wanted = {names[round(n)] for n in np.linspace(0, len(names) - 1, count)} if count else set()
         self.last = middle
@@ -203,7 +203,7 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
     report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
-    expected = [length(small or gt, config.frames) for small, gt in files]
+    expected = [length(one_of(small, gt), config.frames) for small, gt in files]
     sheets = {level: Sheet(files, config.sheet, max(expected) // 2) for level in config.measured}
     with Progress("evaluate", sum(expected) * len(sheets), "pictures") as progress:
         done = 0
@@ -214,7 +214,7 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
                         report.rows += one_shot(shot, level, ways, judge, sheet)
                         progress.to(done + min(number + 1, expected[index]), f"{level} {shot.clip}")
                 except VsapisrError as error:
-                    report.refused[f"{level} {(small or gt).name}"] = str(error)
+                    report.refused[f"{level} {one_of(small, gt).name}"] = str(error)
                 done += expected[index]
     if not report.rows:
         raise ArgumentError(f"nothing could be measured: {next(iter(report.refused.values()))}")

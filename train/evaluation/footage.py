@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -39,6 +41,13 @@ class Shot:
 
 Files = list[tuple[Path | None, Path | None]]
 """(small, original) of each clip or image, one of them None where there is none."""
+
+
+def one_of(small: Path | None, gt: Path | None) -> Path:
+    """The small picture or clip, or what it will be made from; one of them is there."""
+    found = small or gt
+    assert found is not None
+    return found
 
 
 def files_of(place: str) -> list[Path]:
@@ -87,7 +96,7 @@ def frames(path: Path, most: int) -> Iterator[np.ndarray]:
             for number, frame in enumerate(container.decode(stream)):
                 if most and number >= most:
                     return
-                yield picture(frame, stream.sample_aspect_ratio)
+                yield picture(frame, cast(Fraction | None, stream.sample_aspect_ratio))
     except (av.FFmpegError, OSError) as error:
         raise ClipError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
@@ -116,6 +125,7 @@ def shots(small: Path | None, gt: Path | None, index: int, level: str, config: E
         the other.
     """
     if small is None:
+        assert gt is not None
         for number, image in enumerate(frames(gt, config.frames)):
             height, width = image.shape[:2]
             image = whole(image)
@@ -129,7 +139,7 @@ def shots(small: Path | None, gt: Path | None, index: int, level: str, config: E
     for number, (image, original) in enumerate(pairs):
         if gt and (image is None or original is None):
             raise ArgumentError(f"{small.name} and {gt.name} differ in length: one ends after {number} frames")
-        if gt and original.shape[:2] != tuple(SCALE * side for side in image.shape[:2]):
+        if gt and original is not None and original.shape[:2] != tuple(SCALE * side for side in image.shape[:2]):
             raise ArgumentError(
                 f"{gt}: {original.shape[1]}x{original.shape[0]} is not accepted; accepted: four times "
                 f"{image.shape[1]}x{image.shape[0]}, the size of {small.name}"

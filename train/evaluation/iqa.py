@@ -91,7 +91,9 @@ class Measure:
             raise ArgumentError(f"{self.name} compares with an original, and there is none")
         pictures = [image, gt] if self.full_reference else [image]
         tensors = [
-            torch.from_numpy(x.transpose(2, 0, 1).copy())[None].float().div(255).to(self.device) for x in pictures
+            torch.from_numpy(x.transpose(2, 0, 1).copy())[None].float().div(255).to(self.device)
+            for x in pictures
+            if x is not None
         ]
         try:
             with undisturbed(), torch.no_grad():

@@ -68,7 +68,9 @@ class Judge:
 
     def values(self, method: str, result: np.ndarray) -> dict[str, float]:
         """Measures of (4H, 4W, 3) uint8 by name; NaN for what cannot be measured on this picture."""
-        shot, gt = self.shot, None if method == ORIGINAL else self.shot.gt
+        shot = self.shot
+        assert shot is not None  # begin() was called
+        gt = None if method == ORIGINAL else shot.gt
         values = {} if gt is None else {"psnr_y": psnr_y(result, gt), "ssim_y": ssim_y(result, gt)}
         for measure in self.measures:
             if gt is not None or not measure.full_reference:
@@ -76,7 +78,7 @@ class Judge:
         values["edge_width"] = edge_width(result, self.edges)
         values["line_contrast"] = line_contrast(result, self.lines)
         small = reduced(result)
-        values["colour_error"] = colour_error(small, shot.small if self.shot.gt is None else reduced(self.shot.gt))
+        values["colour_error"] = colour_error(small, shot.small if shot.gt is None else reduced(shot.gt))
         if gt is not None:
             shift = lab(result).mean((0, 1)) - lab(gt).mean((0, 1))
             values["a_shift"], values["b_shift"] = float(shift[1]), float(shift[2])

@@ -60,7 +60,7 @@ def small_picture(image: np.ndarray, level: str, seed: int, index: int, heavy: D
     if level == "heavy":
         return degrade(image, heavy, HEAVY, seed, index)[0]
     check_levels((level,), "level")
-    low, high = crf_range(level)
+    low, high = crf_range(level) or (0, 0)
     crf = low
     if low < high:
         rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from vsapisr.networks.grl import GRL, Block, CosineAttention, MixedAttention
+from vsapisr.networks.grl import GRL, Block, CosineAttention, MixedAttention, bias_of
 
 __all__ = ["OPSET", "build"]
 
@@ -80,7 +80,7 @@ class Graph:
         return self.add("LayerNormalization", x, self.weight(layer.weight), self.weight(layer.bias), epsilon=layer.eps)
 
     def conv(self, x: str, layer: nn.Conv2d) -> str:
-        weight, bias, pads = self.weight(layer.weight), self.weight(layer.bias), [layer.padding[0]] * 4
+        weight, bias, pads = self.weight(layer.weight), self.weight(bias_of(layer)), [int(layer.padding[0])] * 4
         return self.add("Conv", x, weight, bias, kernel_shape=layer.kernel_size, pads=pads)
 
     def roll(self, x: str, shift: int) -> str:
@@ -163,11 +163,8 @@ class Body:
         if layer.shift:
             own = g.roll(own, layer.shift)
         width = half // config.heads_window
-        out = self.attend(
-            layer.window_attn["attn_transform"],
-            *self.heads(own, window, 3, config.heads_window, width),
-            masked=layer.shift > 0,
-        )
+        q, k, v = self.heads(own, window, 3, config.heads_window, width)
+        out = self.attend(layer.window_attn["attn_transform"], q, k, v, masked=layer.shift > 0)
         out = self.from_windows(out, config.heads_window, width)
         if layer.shift:
             out = g.roll(out, -layer.shift)
@@ -191,7 +188,7 @@ class Body:
 
 def tail(g: Graph, network: GRL, x: str) -> str:
     """(1, C, H, W) -> (1, 3, 4H, 4W), the mean not yet added."""
-    x = g.add("LeakyRelu", g.conv(x, network.conv_before_upsample[0]), alpha=0.01)
+    x = g.add("LeakyRelu", g.conv(x, network.conv_before), alpha=0.01)
     scales = g.weight(torch.tensor([1.0, 1.0, 2.0, 2.0]), "scales", np.dtype(np.float32))
     for layer in (network.conv_up1, network.conv_up2):
         x = g.add(

@@ -42,7 +42,8 @@ def derived(network: GRL) -> dict[str, Tensor]:
         return bias_coordinates(low, high).view(1, high - low + 1, high - low + 1, 2)
 
     def index(part: Any) -> Tensor:
-        return relative_index(*part.grids, part.table[1] - part.table[0] + 1)
+        queries, keys, offset = part.grids
+        return relative_index(queries, keys, offset, part.table[1] - part.table[0] + 1)
 
     tokens = _regions(SIZE, window, window // 2)
     means = _regions(SIZE // network.config.anchor_down, anchors, anchors // 2)

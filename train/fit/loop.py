@@ -133,6 +133,7 @@ class Run:
 
     def validate(self, watch: Watch) -> None:
         """Measure the averaged weights; the best so far become best.pth."""
+        assert self.validation is not None
         self.values = self.validation(self.parts.ema.average)
         watch.validation(self.iteration, self.values, self.validation.baseline)
         watch.picture(self.iteration, "validation", self.validation.grid(self.parts.ema.average))
@@ -178,7 +179,8 @@ class Run:
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that the run can finish its iteration and save; a second one ends it."""
-    asked, before = threading.Event(), {}
+    asked = threading.Event()
+    before: dict[int, Any] = {}
 
     def ask(number: int, _: object) -> None:
         asked.set()
@@ -204,7 +206,7 @@ def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
             watch.picture(run.iteration, "feeding", feeding_grid(batch))
             first = False
         ended = run.iteration >= config.iterations
-        if run.validation and (ended or run.iteration % config.validation.every == 0):
+        if run.validation and config.validation and (ended or run.iteration % config.validation.every == 0):
             run.validate(watch)
         due, stopped = run.processes.any(time.monotonic() - saved > config.save_seconds, stop.is_set())
         kept, last = run.iteration % config.save_every == 0, ended or stopped or run.guard.reached

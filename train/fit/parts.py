@@ -93,13 +93,13 @@ class Parts:
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         generator = initial_generator(config)
         generator.memory_format = self.format
-        self.generator = generator.to(device, memory_format=self.format).train()
+        self.generator = generator.to(device).to(memory_format=self.format).train()
         self.ema = EMA(self.generator, config.ema_decay)
         self.losses = GeneratorLoss(config.loss).to(device)
         self.networks: dict[str, nn.Module] = {"g": self.generator}
         if config.loss.adversarial:
             self.networks["d"] = (
-                Discriminator(config.discriminator_channels).to(device, memory_format=self.format).train()
+                Discriminator(config.discriminator_channels).to(device).to(memory_format=self.format).train()
             )
         rates = {"g": config.learning_rate, "d": config.learning_rate_d}
         self.optimizers = {

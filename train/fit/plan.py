@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..data.crops import ImageStream
-from ..data.feed import Batch, Feed
+from ..data.feed import Feed
 from ..media.images import list_images
 from ..media.progress import clock
 from . import checkpoint
@@ -104,13 +104,13 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
     side, batch = config.data.patch, config.data.batch // processes.world
     made = torch.Generator().manual_seed(0)
     sizes = ((batch, 3, side, side), (batch, 3, 4 * side, 4 * side), (batch, 3, 4 * side, 4 * side))
-    noise: Batch = tuple(
+    lr, gt, pseudo_gt = (
         torch.randint(0, 256, size, dtype=torch.uint8, generator=made).to(parts.device) for size in sizes
     )
     seconds = []
     for _ in range(1 + STEPS):
         start = time.perf_counter()
-        parts.backward(noise)
+        parts.backward((lr, gt, pseudo_gt))
         norms = parts.norms()
         parts.apply()
         torch.stack(list(norms.values())).tolist()  # waits for the device

@@ -49,6 +49,9 @@ class FeatureNetwork(nn.Module):
     input. Weights and input are channels-last.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, body: nn.Module, layers: Sequence[str], scales: Sequence[float] | None = None):
         super().__init__()
         self.body = body.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -38,6 +38,7 @@ def pictures(generator: torch.Generator, count: int = 4) -> Tensor:
 
 def take_scale(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Forward hook of a BatchNorm, before it runs: it divides by one number, so that signals do not grow with depth."""
+    assert isinstance(norm.running_var, Tensor)
     norm.running_var.fill_(inputs[0].var((0, 2, 3)).mean().clamp_min(1e-6))
 
 

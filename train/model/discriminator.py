@@ -33,9 +33,13 @@ class SpectralConv2d(nn.Conv2d):
     used because it iterates in half precision under autocast and leaves behind a weight that cannot be copied.
     """
 
+    weight_orig: nn.Parameter
+    weight_u: Tensor
+    weight_v: Tensor
+
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int):
         super().__init__(inputs, outputs, kernel, stride, padding)
-        self.weight_orig = self._parameters.pop("weight")
+        self.register_parameter("weight_orig", self._parameters.pop("weight"))
         self.register_buffer("weight_u", F.normalize(torch.randn(outputs), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(inputs * kernel**2), dim=0))
         for _ in range(SETTLED):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vsapisr.networks.grl import GRL
+from vsapisr.networks.grl import GRL, bias_of
 
 CARRIED = 3
 LINEAR = (0.25, 0.5, 0.25)  # after a nearest x2 this is linear interpolation, taps 1/4 and 3/4
@@ -34,7 +34,7 @@ def carry(conv: nn.Conv2d, kernel: torch.Tensor, slope: float | None, outputs: i
     for out in range(outputs):
         sign, colour = (1.0, out) if out < CARRIED else (-1.0, out - CARRIED)
         conv.weight[out] *= 0.02
-        conv.bias[out] = 0
+        bias_of(conv)[out] = 0
         gain = 1.0 if slope is None else 1 / (1 + slope)
         conv.weight[out, colour] += sign * gain * kernel
         if slope is not None:
@@ -52,11 +52,11 @@ def start_as_interpolation(model: GRL, branch_scale: float = 0.1) -> None:
     linear = torch.outer(torch.tensor(LINEAR), torch.tensor(LINEAR))
     carry(model.conv_first, sharpen(SHARPEN[0]), None)
     model.conv_after_body.weight[: 2 * CARRIED] *= 0.02
-    model.conv_after_body.bias[: 2 * CARRIED] = 0
+    bias_of(model.conv_after_body)[: 2 * CARRIED] = 0
     # before the first LeakyReLU x and -x come as they are: channel c alone carries x
-    head = model.conv_before_upsample[0]
+    head = model.conv_before
     head.weight[: 2 * CARRIED] *= 0.02
-    head.bias[: 2 * CARRIED] = 0
+    bias_of(head)[: 2 * CARRIED] = 0
     for channel in range(2 * CARRIED):
         head.weight[channel, channel] += sharpen(SHARPEN[1])
     carry(model.conv_up1, linear, 0.01)

@@ -76,7 +76,7 @@ class Node:
         changes["ApisrReused"] = self.upscaler.frame(n, planes, colour, out, out_colour, lent_properties)
         return changes
 
-    def output_colour(self, colour: Colour, properties: Properties) -> tuple[Colour, dict[str, int | None]]:
+    def output_colour(self, colour: Colour, properties: Properties) -> tuple[Colour, dict[str, int | float | None]]:
         """How the output is coded, and the properties that say so.
 
         Within a family everything stays as it is. What was unspecified is written down: players guess the matrix by the
@@ -93,7 +93,7 @@ class Node:
             out = Colour(matrix, False, colour.chroma_location)
         else:
             out = colour
-        changes: dict[str, int | None] = {"_Matrix": out.matrix, "_Range": int(out.full_range)}
+        changes: dict[str, int | float | None] = {"_Matrix": out.matrix, "_Range": int(out.full_range)}
         if target == GRAY or not (self.target.subsampling_w or self.target.subsampling_h):
             changes["_ChromaLocation"] = None
         elif target == YUV:

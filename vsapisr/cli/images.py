@@ -109,7 +109,9 @@ def shallow(image: Image.Image) -> Picture:
     if image.mode not in (*COLOURS, *GREYS):
         profile = None
     if image.mode.startswith(("I", "F")):
-        raise PictureError(f"{image.filename} has samples of a kind that is not supported (mode {image.mode})")
+        raise PictureError(
+            f"{getattr(image, 'filename', 'a picture')} has samples of a kind that is not supported (mode {image.mode})"
+        )
     grey, clear = image.mode in GREYS, image.has_transparency_data
     samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
     return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames)
@@ -207,10 +209,10 @@ def deep_png(samples: np.ndarray, profile: bytes | None) -> bytes:
     if samples.shape[2] == 2:
         samples = samples[..., [0, 0, 0, 1]]
     order = [2, 1, 0, 3][: samples.shape[2]] if samples.shape[2] >= 3 else [0]
-    done, data = cv2.imencode(".png", samples[..., order])
+    done, made = cv2.imencode(".png", samples[..., order])
     if not done:
         raise PictureError(f"OpenCV cannot write a PNG of {samples.shape[1]}x{samples.shape[0]}")
-    data = data.tobytes()
+    data = made.tobytes()
     if profile is None:
         return data
     body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)

@@ -115,6 +115,7 @@ class Report:
 
     def picture(self) -> np.ndarray:
         """(height, width, 3) uint8 RGB: the middle frame, the redder the more often a place would be computed."""
+        assert self.still is not None
         luma = self.still.astype(np.float32)
         luma = (luma - luma.min()) / max(float(luma.max() - luma.min()), 1e-6) * 160 + 40
         heat = (self.counter.work / max(self.clip.num_frames, 1)).clip(0, 1)[..., None]

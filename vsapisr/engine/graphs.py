@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,8 @@ class GraphedNetwork:
                 self.pool = torch.cuda.graph_pool_handle()
             graph, static = torch.cuda.CUDAGraph(), torch.empty_like(x)
             # Other threads may load weights to this device meanwhile; only this one's calls are captured.
-            with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode="thread_local"):
+            pool: Any = self.pool
+            with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
                 output = self.network(static)
         except torch.OutOfMemoryError:
             self.clear()

@@ -114,7 +114,9 @@ class Work(Protocol):
 
     limit: int
     """Batches of the same :attr:`owner` that may be on their way at once."""
-    owner: object
+
+    @property
+    def owner(self) -> object: ...
 
     def samples(self) -> list[list[Tensor]]:
         """In the machine's memory: planes of each tile."""
@@ -221,7 +223,7 @@ class Pipeline:
                     return
                 flight = self.flights[0]
             self.deliver(flight)
-            flight = None  # its memory may go with the entry below
+            del flight  # its memory may go with the entry below
             with self.changed:
                 self.flights.popleft()
                 self.changed.notify_all()

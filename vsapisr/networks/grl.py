@@ -8,11 +8,15 @@ loads as it is. Images are (B, 3, H, W) RGB in [0, 1]; inside the body activatio
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vsapisr.networks.typed import Listed, Named
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K; subtracted before and added after, in no checkpoint
 
@@ -61,7 +65,7 @@ def to_windows(x: Tensor, window: int) -> Tensor:
     return x.transpose(2, 3).reshape(-1, window * window, c)
 
 
-def from_windows(x: Tensor, window: int, shape: tuple[int, int, int]) -> Tensor:
+def from_windows(x: Tensor, window: int, shape: Sequence[int]) -> Tensor:
     """The reverse of :func:`to_windows`; ``shape`` is (B, H, W)."""
     b, h, w = shape
     x = x.view(b, h // window, w // window, window, window, -1)
@@ -120,6 +124,12 @@ def relative_index(queries: int, keys: int, offset: int, span: int, device: torc
     return difference[..., 0] * span + difference[..., 1]
 
 
+def bias_of(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    """The bias of a layer that has one, as all of this network have."""
+    assert layer.bias is not None
+    return layer.bias
+
+
 class CosineAttention(nn.Module):
     """Attention on L2-normalised queries and keys with a learned scale per head and a bias per relative position."""
 
@@ -171,14 +181,14 @@ class MixedAttention(nn.Module):
         super().__init__()
         window, anchors = config.window, config.window // config.anchor_down
         self.config, self.shift = config, window // 2 if shifted else 0
-        self.qkv = nn.ModuleDict({"body": nn.Linear(config.dim, 3 * config.dim)})
-        self.anchor = nn.ModuleDict(
-            {"body": nn.ModuleList([nn.ModuleDict({"reduction": nn.Linear(config.dim, config.dim // 2)})])}
+        self.qkv: Named[nn.Linear] = Named({"body": nn.Linear(config.dim, 3 * config.dim)})
+        self.anchor: Named[Listed[Named[nn.Linear]]] = Named(
+            {"body": Listed([Named({"reduction": nn.Linear(config.dim, config.dim // 2)})])}
         )
-        self.window_attn = nn.ModuleDict(
+        self.window_attn: Named[CosineAttention] = Named(
             {"attn_transform": CosineAttention(config.heads_window, config.bias_dim, window, window, window)}
         )
-        self.stripe_attn = nn.ModuleDict(
+        self.stripe_attn: Named[CosineAttention] = Named(
             {
                 "attn_transform1": CosineAttention(config.heads_stripe, config.bias_dim, anchors, window, window),
                 "attn_transform2": CosineAttention(config.heads_stripe, config.bias_dim, window, anchors, window),
@@ -255,7 +265,9 @@ class Stage(nn.Module):
 
     def __init__(self, config: GRLConfig, drop_paths: list[float]):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, shifted=i % 2 == 0, drop_path=p) for i, p in enumerate(drop_paths))
+        self.blocks: Listed[Block] = Listed(
+            Block(config, shifted=i % 2 == 0, drop_path=p) for i, p in enumerate(drop_paths)
+        )
         self.conv = nn.Conv2d(config.dim, config.dim, 3, padding=1)
 
 
@@ -266,6 +278,7 @@ class GRL(nn.Module):
     """
 
     scale = 4
+    mean: Tensor
 
     def __init__(self, config: GRLConfig = GRLConfig()):
         super().__init__()
@@ -276,7 +289,7 @@ class GRL(nn.Module):
         self.conv_first = nn.Conv2d(3, dim, 3, padding=1)
         self.norm_start = nn.LayerNorm(dim)
         starts = [sum(config.depths[:i]) for i in range(len(config.depths))]
-        self.layers = nn.ModuleList(Stage(config, drops[s : s + d]) for s, d in zip(starts, config.depths))
+        self.layers: Listed[Stage] = Listed(Stage(config, drops[s : s + d]) for s, d in zip(starts, config.depths))
         self.norm_end = nn.LayerNorm(dim)
         self.conv_after_body = nn.Conv2d(dim, dim, 3, padding=1)
         self.conv_before_upsample = nn.Sequential(nn.Conv2d(dim, dim, 3, padding=1), nn.LeakyReLU(0.01))
@@ -286,13 +299,19 @@ class GRL(nn.Module):
         self.conv_last = nn.Conv2d(dim, 3, 3, padding=1)
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def conv_before(self) -> nn.Conv2d:
+        """The convolution of ``conv_before_upsample``, before its activation."""
+        return cast(nn.Conv2d, self.conv_before_upsample[0])
+
     def image(self, tokens: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, C, H, W) in ``self.memory_format`` (channels-last makes this free)."""
         return tokens.permute(0, 3, 1, 2).contiguous(memory_format=self.memory_format)
 
     def body(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W), H and W multiples of the window."""
-        mask = shift_mask(*features.shape[-2:], self.config.window, features.device)
+        height, width = features.shape[-2:]
+        mask = shift_mask(height, width, self.config.window, features.device)
         x = self.norm_start(features.permute(0, 2, 3, 1))
         for stage in self.layers:
             y = x

@@ -32,6 +32,7 @@ from vsapisr.networks.cpu.network import NativeGRL
 from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, Block, MixedAttention, pad_to_window, shift_mask
 from vsapisr.networks.tail import Tail
+from vsapisr.networks.typed import Listed
 
 CPU_CHUNK_BYTES = 1 << 19  # of one activation of a piece of the body with one thread; about eight are alive at a time
 DEVICE_CHUNK_WINDOWS = 1 << 15  # attention kernels take no more than 65535 in a launch
@@ -91,6 +92,20 @@ def centred(bias: Tensor) -> Tensor:
 
 class InferenceAttention(nn.Module):
     """Both branches of :class:`~vsapisr.networks.grl.MixedAttention` on tokens in window layout."""
+
+    window_weight: Tensor
+    window_bias: Tensor
+    window_scale: Tensor
+    window_position: Tensor
+    stripe_weight: Tensor
+    stripe_bias: Tensor
+    stripe_scale: Tensor
+    gather_position: Tensor
+    spread_position: Tensor
+    anchor_weight: Tensor
+    anchor_bias: Tensor
+    proj_weight: Tensor
+    proj_bias: Tensor
 
     def __init__(self, attention: MixedAttention):
         super().__init__()
@@ -199,6 +214,7 @@ class GRLInference(nn.Module):
     """
 
     scale = 4
+    mean: Tensor
 
     def __init__(self, grl: GRL, dtype: torch.dtype = torch.float32):
         super().__init__()
@@ -206,13 +222,14 @@ class GRLInference(nn.Module):
             raise ArgumentError(f"window is {grl.config.window}; the inference form takes even windows only")
         grl = copy.deepcopy(grl).float().eval().requires_grad_(False)
         self.config = grl.config
-        self.stages = nn.ModuleList(nn.ModuleList(InferenceBlock(b) for b in s.blocks) for s in grl.layers)
-        self.convs = nn.ModuleList([grl.conv_first, *(s.conv for s in grl.layers), grl.conv_after_body])
+        stages: list[Listed[InferenceBlock]] = [Listed(InferenceBlock(b) for b in s.blocks) for s in grl.layers]
+        self.stages: Listed[Listed[InferenceBlock]] = Listed(stages)
+        self.convs: Listed[nn.Conv2d] = Listed([grl.conv_first, *(s.conv for s in grl.layers), grl.conv_after_body])
         self.norm_start, self.norm_end, self.tail = grl.norm_start, grl.norm_end, Tail(grl)
         self.register_buffer("mean", grl.mean)
         self.native = NativeGRL.of(self, dtype)
         scales = {name: value for name, value in self.named_buffers() if name.endswith("_scale")}
-        self.to(dtype=dtype, memory_format=torch.channels_last)
+        self.to(dtype).to(memory_format=torch.channels_last)
         for name, value in scales.items():  # they multiply in fp32 whatever the precision is
             owner, _, last = name.rpartition(".")
             setattr(self.get_submodule(owner), last, value)

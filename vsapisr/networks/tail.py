@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsapisr.networks.grl import GRL
+from vsapisr.networks.grl import GRL, bias_of
 
 CPU_STRIP_BYTES = 4 << 20  # of one activation at four times the size, for each thread
 
@@ -44,20 +44,26 @@ def in_strips(
 class Tail(nn.Module):
     """(B, C, H, W) channels-last -> (B, 3, 4H, 4W), the mean added."""
 
+    up1_weight: Tensor
+    up1_bias: Tensor
+    up2_weight: Tensor
+    up2_bias: Tensor
+    last_bias: Tensor
+
     def __init__(self, grl: GRL):
         super().__init__()
-        self.before, self.hr, self.last = grl.conv_before_upsample[0], grl.conv_hr, grl.conv_last
+        self.before, self.hr, self.last = grl.conv_before, grl.conv_hr, grl.conv_last
         for name, conv in (("up1", grl.conv_up1), ("up2", grl.conv_up2)):
             self.register_buffer(f"{name}_weight", folded_weight(conv.weight))
-            self.register_buffer(f"{name}_bias", conv.bias.repeat(4))
-        self.register_buffer("last_bias", grl.conv_last.bias + grl.mean.flatten())
+            self.register_buffer(f"{name}_bias", bias_of(conv).repeat(4))
+        self.register_buffer("last_bias", bias_of(grl.conv_last) + grl.mean.flatten())
 
     @staticmethod
     def conv(x: Tensor, conv: nn.Conv2d, slope: float) -> Tensor:
         return F.leaky_relu_(F.conv2d(x, conv.weight, conv.bias, padding=(0, 1)), slope)
 
     @staticmethod
-    def double(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def doubled(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Nearest x2, 3x3 convolution and LeakyReLU of (B, C, rows + 2, W): (B, C, 2 * rows, 2 * W)."""
         phases = F.leaky_relu_(F.conv2d(x, weight, bias, padding=(0, 1)), 0.2).permute(0, 2, 3, 1)
         b, h, w, c = phases.shape
@@ -74,12 +80,12 @@ class Tail(nn.Module):
         rows = h if x.is_cuda else max(1, strip // (16 * w * c * x.element_size()))
         strips: Iterable = ((x[:, :, top : top + rows], top + rows >= h) for top in range(0, h, rows))
         strips = in_strips(strips, lambda y: self.conv(y, self.before, 0.01))
-        strips = in_strips(strips, lambda y: self.double(y, self.up1_weight, self.up1_bias))
-        strips = in_strips(strips, lambda y: self.double(y, self.up2_weight, self.up2_bias))
+        strips = in_strips(strips, lambda y: self.doubled(y, self.up1_weight, self.up1_bias))
+        strips = in_strips(strips, lambda y: self.doubled(y, self.up2_weight, self.up2_bias))
         strips = in_strips(strips, lambda y: self.conv(y, self.hr, 0.2))
         strips = in_strips(strips, lambda y: F.conv2d(y, self.last.weight, self.last_bias, padding=(0, 1)))
         out, top = x.new_empty(b, 3, 4 * h, 4 * w), 0
-        for strip, _ in strips:
-            out[:, :, top : top + strip.shape[2]] = strip
-            top += strip.shape[2]
+        for made, _ in strips:
+            out[:, :, top : top + made.shape[2]] = made
+            top += made.shape[2]
         return out

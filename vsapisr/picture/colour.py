@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -88,7 +88,7 @@ def resolve(format: Format, properties: Mapping[str, object], width: int, height
     if format.color_family == RGB:
         matrix = 0
     elif matrix not in KR_KB:
-        name = MATRIX_NAMES.get(matrix, "unknown")
+        name = MATRIX_NAMES.get(matrix, "unknown") if isinstance(matrix, int) else "unknown"
         raise ClipError(
             f"_Matrix={matrix} ({name}) of a YUV frame is not supported; accepted are {', '.join(map(str, KR_KB))}, "
             "convert the clip with resize first"
@@ -131,13 +131,18 @@ def up_taps(factor: int, place: float) -> tuple[tuple[int, tuple[float, ...]], .
     return tuple(taps)
 
 
+def total(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one."""
+    return functools.reduce(torch.add, parts)
+
+
 def enlarge(x: Tensor, factor: int, place: float, axis: int) -> Tensor:
     """Chroma with ``MARGIN`` samples beyond both ends of ``axis`` -> luma resolution without them."""
     if factor == 1:
         return x
     length = x.shape[axis] - 2 * MARGIN
     phases = [
-        sum(w * x.narrow(axis, MARGIN + first + k, length) for k, w in enumerate(weights) if w)
+        total(w * x.narrow(axis, MARGIN + first + k, length) for k, w in enumerate(weights) if w)
         for first, weights in up_taps(factor, place)
     ]
     return torch.stack(phases, dim=axis % x.ndim + 1).flatten(axis % x.ndim, axis % x.ndim + 1)
@@ -159,10 +164,10 @@ def shrink(x: Tensor, factor: int, place: float, axis: int, margin: tuple[int, i
     if any(missing):
         x = F.pad(x, [0, 0, *missing] if axis == 2 else [*missing, 0, 0], mode="replicate")
     start = margin[0] + missing[0] - before
-    total = sum(weights)
+    whole = sum(weights)
     picks = (x.narrow(axis, start + k, (count - 1) * factor + 1) for k in range(len(weights)))
     step = (slice(None),) * axis + (slice(None, None, factor),)
-    return sum(w / total * pick[step] for w, pick in zip(weights, picks) if w)
+    return total(w / whole * pick[step] for w, pick in zip(weights, picks) if w)
 
 
 def to_rgb(planes: list[Tensor], format: Format, colour: Colour) -> Tensor:

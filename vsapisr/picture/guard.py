@@ -55,8 +55,10 @@ def limits(source: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
     for value in (red - y, blue - y):
         low, high = -largest(-value), largest(value)
         span = high - low
-        ends = (low - SHARE * span, high + SHARE * span, SPANS * span)
-        result.append(tuple(end[:, :, None, :, None] for end in ends))
+        least, most, margin = (
+            end[:, :, None, :, None] for end in (low - SHARE * span, high + SHARE * span, SPANS * span)
+        )
+        result.append((least, most, margin))
     return result
 
 

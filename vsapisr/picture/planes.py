@@ -55,7 +55,7 @@ def read_tile(planes: list[np.ndarray], format: Format, tile: Tile) -> list[Tens
     around subsampled planes, so that a tile's RGB is that of the whole frame, bit for bit."""
     samples = []
     for number, plane in enumerate(planes):
-        axes = []
+        axes: list[np.ndarray | slice] = []
         for span, shift, length in zip((tile.y, tile.x), format.subsampling(number), plane.shape):
             if shift:
                 index = np.arange((span.start >> shift) - MARGIN, (span.stop >> shift) + MARGIN)

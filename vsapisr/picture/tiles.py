@@ -69,7 +69,8 @@ def automatic(width: int, height: int, pixels: int, overlap: int, multiple: int 
 
     def sides(length: int) -> list[tuple[int, int]]:
         """(tile, count) for one tile, two tiles, ... until they keep a single window each."""
-        total, found = padded(length, multiple), []
+        total = padded(length, multiple)
+        found: list[tuple[int, int]] = []
         for count in range(1, max(total // multiple, 1) + 1):
             side = padded(-(-(total + 2 * overlap * (count - 1)) // count), multiple)
             if side <= 2 * overlap and count > 1:

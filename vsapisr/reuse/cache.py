@@ -107,7 +107,7 @@ class TileCache:
             entry.result.set_exception(error)
             return
         tensors = compact(tensors)
-        self.count(key, entry, sum(part.nbytes for part in (*tensors, *entry.samples)))
+        self.count(key, entry, sum(tensor.nbytes for tensor in tensors) + sum(part.nbytes for part in entry.samples))
         entry.result.set_result(tensors)
 
     def count(self, key: Hashable, entry: Entry, size: int) -> None:

@@ -161,6 +161,7 @@ class Holder:
                 m = first + len(group.frames)
                 said = properties.get(m, {})
                 restart = said.get("_PictType") == b"I" or bool(said.get("_SceneChangePrev"))
+                assert group.held is not None
                 group.frames.append(group.held.step(source[m], restart))
                 if len(group.frames) == self.interval:
                     group.held = None

@@ -69,8 +69,8 @@ def signature(planes: list[np.ndarray], format: Format) -> Signature:
         grid = plane_signature(plane, BLOCK >> down, BLOCK >> right, _CONSTANTS[number])
         small = bool(down or right)
         grids[small] = grids[small] + grid if small in grids else grid
-    halo = tuple(-(-(MARGIN << shift) // BLOCK) if shift else 0 for shift in format.subsampling(1))
-    return Signature(grids[False], grids.get(True), halo)
+    down, right = (-(-(MARGIN << shift) // BLOCK) if shift else 0 for shift in format.subsampling(1))
+    return Signature(grids[False], grids.get(True), (down, right))
 
 
 def plane_signature(plane: np.ndarray, rows: int, columns: int, constants: np.ndarray) -> np.ndarray:

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vsapisr import libraries
-from vsapisr.networks.grl import GRLConfig
+from vsapisr.networks.grl import GRLConfig, bias_of
 
 if TYPE_CHECKING:
-    from vsapisr.networks.grl_inference import GRLInference
+    from vsapisr.networks.grl_inference import GRLInference, InferenceBlock
 
 VARIABLE = "VSAPISR_NATIVE"
 """Environment: ``0`` for torch's operators, or the path of a library; read once."""
@@ -89,7 +89,8 @@ def bf16_level() -> int:
     """Of the best kernels in bfloat16, 0 if there are none. Asked once: all networks of a process give the same
     results.
     """
-    level = load_library().vsapisr_level_bf16()
+    library = load_library()
+    level = library.vsapisr_level_bf16() if library else 0
     return level if level >= LEVELS["avx512_bf16"] else 0
 
 
@@ -146,25 +147,27 @@ class NativeGRL:
     """
 
     def __init__(self, form: GRLInference, dtype: torch.dtype, level: int):
-        self.dtype, self.level, self._kept = dtype, level, []
+        self.dtype, self.level = dtype, level
+        self._kept: list[Tensor] = []
         blocks = [block for stage in form.stages for block in stage]
         self._blocks = (BlockStruct * max(len(blocks), 1))(*(self._block(block) for block in blocks))
         self._depths = (ctypes.c_long * max(len(form.stages), 1))(*(len(stage) for stage in form.stages))
         convs, tail = list(form.convs), form.tail
-        stages = [(self._keep(packed_conv(transformed(conv.weight, dtype), dtype)), self._floats(conv.bias))
+        stages = [(self._keep(packed_conv(transformed(conv.weight, dtype), dtype)), self._floats(bias_of(conv)))
                   for conv in convs[1:]]  # fmt: skip
         self._stages = [(ctypes.c_void_p * len(stages))(*column) for column in zip(*stages)]
         first = F.pad(convs[0].weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 1))
         last, last_bias = packed_last(tail.last.weight, tail.last_bias, dtype, level)
         weights = {
-            "first_weight": self._floats(first), "first_bias": self._floats(convs[0].bias),
+            "first_weight": self._floats(first), "first_bias": self._floats(bias_of(convs[0])),
             "norm_start_weight": self._floats(form.norm_start.weight),
             "norm_start_bias": self._floats(form.norm_start.bias),
             "norm_end_weight": self._floats(form.norm_end.weight), "norm_end_bias": self._floats(form.norm_end.bias),
             "last_weight": self._keep(last), "last_bias": self._floats(last_bias),
         }  # fmt: skip
         for name, weight, bias in (
-            ("before", tail.before.weight, tail.before.bias), ("hr", transformed(tail.hr.weight, dtype), tail.hr.bias),
+            ("before", tail.before.weight, bias_of(tail.before)),
+            ("hr", transformed(tail.hr.weight, dtype), bias_of(tail.hr)),
             ("up1", tail.up1_weight, tail.up1_bias), ("up2", tail.up2_weight, tail.up2_bias),
         ):  # fmt: skip
             weights |= {f"{name}_weight": self._keep(packed_conv(weight, dtype)), f"{name}_bias": self._floats(bias)}
@@ -190,7 +193,7 @@ class NativeGRL:
     def _floats(self, tensor: Tensor) -> int:
         return self._keep(tensor.float())
 
-    def _block(self, block: torch.nn.Module) -> BlockStruct:
+    def _block(self, block: InferenceBlock) -> BlockStruct:
         attention, dtype = block.attn, self.dtype
         heads = attention.heads_stripe
         spread, gather = attention.stripe_scale.split(heads)
@@ -226,6 +229,7 @@ class NativeGRL:
     def __call__(self, image: Tensor) -> Tensor:
         """(1, 3, H, W) float32 without the mean, H and W multiples of 8 -> (1, 3, 4H, 4W) float32 with it."""
         library = load_library()
+        assert library is not None  # of() asked for it
         image = image.contiguous()
         height, width = image.shape[-2:]
         threads = min(torch.get_num_threads(), MAX_THREADS)

@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,8 @@ class GRLCuda(nn.Module):
         super().__init__()
         self.plain = GRLInference(grl, dtype).to(device)
         self.config, self.dtype, self.device, self.use = grl.config, dtype, device, use
-        self.kernel_body = self.kernel_tail = None
+        self.kernel_body: Callable[[Tensor], Tensor] | None = None
+        self.kernel_tail: Callable[[Tensor, int, int], Tensor] | None = None
         self.lock, self.ready = threading.Lock(), False
         self._source: GRL | None = grl
 
@@ -99,7 +101,7 @@ class GRLCuda(nn.Module):
             if self.ready:
                 return
             grl, self._source = self._source, None
-            if self.use != "plain" and kernels_possible(self.device, self.dtype):
+            if grl is not None and self.use != "plain" and kernels_possible(self.device, self.dtype):
                 try:
                     self.take_kernels(grl)
                 except Exception as error:  # a compiler may fail in any way; the plain form does the same work
@@ -119,7 +121,7 @@ class GRLCuda(nn.Module):
 
         grl = copy.deepcopy(grl).to("cpu").float().eval().requires_grad_(False)
         with torch.no_grad():
-            body, tail = (part(grl, self.dtype, self.device) for part in (KernelBody, KernelTail))
+            body, tail = KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device)
         generator = torch.Generator().manual_seed(0)
         trial = torch.rand(TRIAL, generator=generator).to(self.device, self.dtype)
         features = self.plain_body(trial)
@@ -177,15 +179,15 @@ class GRLCuda(nn.Module):
         """Whether each part is faster than the plain one."""
         image = torch.rand(TIMED, device=self.device, dtype=self.dtype)
         features, side = self.plain_body(image), 4 * TIMED[2]
-        calls = {
+        calls: dict[str, tuple[Callable[..., Tensor] | None, Callable[..., Tensor], tuple]] = {
             "body": (self.kernel_body, self.plain_body, (image,)),
             "tail": (self.kernel_tail, self.plain_tail, (features, side, side)),
         }
         pays = {}
         for name, (kernels, plain, values) in calls.items():
-            pays[name] = kernels is not None and milliseconds(lambda: kernels(*values)) < milliseconds(
-                lambda: plain(*values)
-            )
+            pays[name] = False
+            if kernels is not None:
+                pays[name] = milliseconds(partial(kernels, *values)) < milliseconds(partial(plain, *values))
             log.info("%s on %s: %s", name, self.device, "kernels" if pays[name] else "plain form")
         return pays
 

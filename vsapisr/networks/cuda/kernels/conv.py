@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from vsapisr.networks.cuda.kernels.block import layer_norm
+from vsapisr.networks.grl import bias_of
 from vsapisr.networks.tail import folded_weight
 
 PLANES = 27  # of conv_last: 9 taps of 3 colours
@@ -153,7 +154,7 @@ class PackedConv:
         weight = weight.view(scale**2, channels, channels, -1).permute(0, 3, 2, 1)
         self.channels, self.scale, self.slope = channels, scale, slope
         self.weight = weight.contiguous().to(device, dtype)
-        self.bias = conv.bias.float().to(device)
+        self.bias = bias_of(conv).float().to(device)
         self.norm = None if norm is None else torch.cat((norm.weight, norm.bias)).float().to(device)
         self.last = None
         if last is not None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vsapisr.networks.cuda.kernels.block import layer_norm
 from vsapisr.networks.cuda.kernels.conv import Rows
-from vsapisr.networks.grl import GRL
+from vsapisr.networks.grl import GRL, bias_of
 
 PIXELS = 64  # of a program of first_kernel
 COLUMNS = 512  # of a program of last_kernel
@@ -69,7 +69,7 @@ class PackedFirst:
         conv, norm = grl.conv_first, grl.norm_start
         self.channels = conv.out_channels
         self.weight = conv.weight.permute(2, 3, 1, 0).reshape(27, -1).float().contiguous().to(device)
-        self.bias, self.mean = conv.bias.float().to(device), grl.mean.flatten().float().to(device)
+        self.bias, self.mean = bias_of(conv).float().to(device), grl.mean.flatten().float().to(device)
         self.norm = torch.cat((norm.weight, norm.bias)).float().to(device)
 
     def run(self, image: Tensor) -> tuple[Tensor, Tensor]:

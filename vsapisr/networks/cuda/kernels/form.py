@@ -14,7 +14,7 @@ from torch import Tensor
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows
 from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes
-from vsapisr.networks.grl import GRL
+from vsapisr.networks.grl import GRL, bias_of
 
 STRIP_BYTES = 512 << 20  # of the largest map of a strip of the tail
 
@@ -62,10 +62,10 @@ class KernelTail:
     four times the size take no more than :data:`STRIP_BYTES` each, whatever the image."""
 
     def __init__(self, grl: GRL, dtype: torch.dtype, device: torch.device):
-        self.before = PackedConv(grl.conv_before_upsample[0], dtype, device, slope=0.01)
+        self.before = PackedConv(grl.conv_before, dtype, device, slope=0.01)
         self.ups = [PackedConv(conv, dtype, device, scale=2, slope=0.2) for conv in (grl.conv_up1, grl.conv_up2)]
         self.hr = PackedConv(grl.conv_hr, dtype, device, slope=0.2, last=grl.conv_last)
-        self.bias = (grl.conv_last.bias + grl.mean.flatten()).float().to(device)
+        self.bias = (bias_of(grl.conv_last) + grl.mean.flatten()).float().to(device)
 
     def __call__(self, x: Tensor, height: int, width: int, tilings: Tilings, strip_bytes: int = STRIP_BYTES) -> Tensor:
         b, h, w, c = x.shape

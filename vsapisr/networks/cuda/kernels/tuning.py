@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import triton
@@ -58,13 +59,14 @@ def milliseconds(run: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def fastest(candidates: Sequence, run: Callable[[object], object]) -> object:
+def fastest[T](candidates: Sequence[T], run: Callable[[T], object]) -> T:
     """The candidate with which ``run`` takes least; what does not compile or fit is passed over.
 
     Raises:
         RuntimeError: none works.
     """
-    best, least, failure = None, float("inf"), None
+    best: T | None = None
+    least, failure = float("inf"), None
     for candidate in candidates:
         try:
             time = milliseconds(lambda: run(candidate))
@@ -89,10 +91,10 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
     narrow = x.new_empty(b, h, w, grl.config.dim // 2)
     window = fastest(BLOCK_TILINGS, lambda tiling: shifted.run_window(x, narrow, tiling))
     whole = fastest(BLOCK_TILINGS, lambda tiling: plain.run(x, out, tiling, window))
-    limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin  # type: ignore[attr-defined]
     fitting = [t for t in CONV_TILINGS if t.shared_bytes(grl.config.dim, x.element_size()) <= limit]
 
-    def of_conv(module: nn.Conv2d, target: torch.Tensor, **options: object) -> ConvTiling:
+    def of_conv(module: nn.Conv2d, target: torch.Tensor, **options: Any) -> ConvTiling:
         packed = PackedConv(module, dtype, device, **options)
         return fastest(fitting, lambda tiling: packed.run(x, rows, target, rows, h, tiling))
 
@@ -107,7 +109,7 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
 
 def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
     """Everything that the choice depends on: device, compiler, kernels, hyperparameters, type."""
-    sources = b"".join(Path(module.__file__).read_bytes() for module in (block, conv, ends))
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (block, conv, ends))
     parts = (
         torch.cuda.get_device_name(device),
         torch.cuda.get_device_capability(device),
