@@ -22,9 +22,13 @@ def outside_folder(variable: str, default: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fixtures_dir() -> Path:
-    """Numbers made with the public reference implementation."""
-    return outside_folder("VSAPISR_FIXTURES", "fixtures")
+def fixtures_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Numbers made with the public reference implementation: the originals, else what the repository keeps of them."""
+    if named := os.environ.get("VSAPISR_FIXTURES"):
+        return Path(named)
+    from .reference import unpack
+
+    return unpack(tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture(scope="session")

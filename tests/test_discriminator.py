@@ -5,13 +5,13 @@ on.
 from __future__ import annotations
 
 import copy
-import runpy
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.reference import fill
 from train.losses.gan import discriminator_terms, generator_gan
 from train.model.discriminator import Discriminator, SpectralConv2d
 from vsapisr.errors import ArgumentError
@@ -43,7 +43,7 @@ def reference(fixtures_dir):
     """The discriminator with the reference's weights, and what it should give."""
     expected = torch.load(fixtures_dir / "train_nets_expected.pt", weights_only=True)["disc"]
     model = Discriminator()
-    model.load_state_dict(runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"](model, 2**0.5))
+    model.load_state_dict(fill(model.state_dict(), 2**0.5))
     settle(model, 300)
     return model.eval(), expected
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import runpy
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.reference import fill as fill_by_name
 from train.losses import LossConfig, files
 from train.losses.features import LAYERS, empty, whole
 from train.losses.files import BODY, SOURCES, fill, find, read
@@ -142,7 +142,7 @@ def test_from_the_file_to_the_references_number(fixtures_dir, tmp_path):
         key: torch.zeros(shape, dtype=torch.int64 if "num_batches" in key else torch.float32)
         for key, shape in expected["resnet"]["keys"].items()
     }
-    filled = runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"](numbered, 2**0.5)
+    filled = fill_by_name(numbered, 2**0.5)
     torch.save({f"0.{key}": value for key, value in filled.items()}, tmp_path / "resnet.pth")
     loss = GeneratorLoss(LossConfig(vgg=0, resnet_weights=str(tmp_path / "resnet.pth")))
     with torch.inference_mode():

@@ -50,7 +50,8 @@ def test_outputs_of_the_public_implementation(reference: GRL, expected: dict, si
     reference.memory_format = memory_format
     with torch.inference_mode():
         out = reference(expected["inputs"][size])
-    torch.testing.assert_close(out, expected["outputs"][size], atol=2e-4, rtol=0)
+    every = expected.get("every", 1)
+    torch.testing.assert_close(out[..., ::every, ::every], expected["outputs"][size], atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -103,7 +103,8 @@ def test_published_numbers(fixtures_dir) -> None:
     expected = torch.load(fixtures_dir / "grl_tiny2_expected.pt", weights_only=True)
     with torch.inference_mode():
         got = GRLInference(net)(expected["inputs"]["37x53"])
-        torch.testing.assert_close(got, expected["outputs"]["37x53"], atol=2e-4, rtol=0)
+        every = expected.get("every", 1)
+        torch.testing.assert_close(got[..., ::every, ::every], expected["outputs"]["37x53"], atol=2e-4, rtol=0)
         x = expected["inputs"]["37x53"][..., :14, :13]  # low precision is slow on a processor without it
         for dtype in (torch.bfloat16, torch.float16):
             torch.testing.assert_close(GRLInference(net, dtype)(x).float(), net(x), atol=0.01, rtol=0)

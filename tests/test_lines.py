@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import reference
 from train.data import pseudo_gt as lines
 from vsapisr.errors import ArgumentError
 
@@ -48,6 +49,16 @@ def test_maps_match_the_reference_pixel_for_pixel(drawing):
     assert np.count_nonzero(raw != expected["xdog_raw"]) == 0
     assert np.count_nonzero(lines.remove_outliers(raw) != expected["filtered"]) == 0
     assert np.count_nonzero(lines.dilate(lines.remove_outliers(raw)) != expected["dilated"]) == 0
+
+
+def test_maps_of_the_reference_for_a_whole_drawing():
+    plain, arrays = reference.read()
+    raw, filtered, dilated = (
+        np.unpackbits(arrays[f"maps/{name}"]).reshape(plain["maps"]).astype(bool)
+        for name in ("xdog_raw", "filtered", "dilated")
+    )
+    assert np.array_equal(lines.remove_outliers(raw), filtered) and np.array_equal(lines.dilate(filtered), dilated)
+    assert filtered.sum() < raw.sum() < dilated.sum()
 
 
 def test_whole_chain_matches_the_reference(drawing):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.reference import fill
 from train.evaluation.colour_error import lab
 from train.losses import LossConfig
 from train.losses.colour_loss import chroma, colour
@@ -38,7 +37,7 @@ def drawings(seed: int, count: int = 1, side: int = 64) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["vgg", "resnet"])
-def test_perceptual_losses_match_the_reference(expected, fixtures_dir, name):
+def test_perceptual_losses_match_the_reference(expected, name):
     body = empty(name, LAYERS[name])
     state = body.state_dict()
     if name == "resnet":  # filled under the names of the children by number
@@ -47,7 +46,6 @@ def test_perceptual_losses_match_the_reference(expected, fixtures_dir, name):
         assert set(names.values()) <= set(expected[name]["keys"])
     else:
         names = {k: k for k in state}
-    fill = runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"]
     filled = fill({names[k]: v for k, v in state.items()}, 2**0.5)
     body.load_state_dict({k: filled[names[k]] for k in state})
     network = FeatureNetwork(body, LAYERS[name])

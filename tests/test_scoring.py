@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 import types
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.reference import fill
 from train.curation.icnet import ICNet, load_icnet
 from train.curation.scoring import ICNetScorer, make_scorer
 from vsapisr.errors import ArgumentError, DeviceError, VsapisrError, WeightsError
@@ -32,8 +32,7 @@ def test_icnet_matches_the_reference(fixtures_dir):
     assert {k: tuple(v.shape) for k, v in model.state_dict().items()} == {
         k: tuple(v) for k, v in expected["keys"].items()
     }
-    fill = runpy.run_path(str(fixtures_dir / "weights_by_name.py"))["fill"]
-    model.load_state_dict(fill(model, 2**0.5))
+    model.load_state_dict(fill(model.state_dict(), 2**0.5))
     with torch.inference_mode():
         score, complexity = model(expected["input"])
     torch.testing.assert_close(score[0], expected["score"], rtol=1e-3, atol=1e-5)
