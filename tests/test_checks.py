@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scripts import checks
+
+from .skips import too_many
 
 pytestmark = pytest.mark.skipif(not (checks.ROOT / ".git").exists(), reason="not a checkout")
 TOOLS = {"lint": "ruff", "layout": "clang_format", "types": "mypy", "spelling": "codespell_lib"}
@@ -67,3 +70,20 @@ def test_names_of_checks_are_known(capsys: pytest.CaptureFixture) -> None:
         checks.main(["nonsense"])
     assert "no such check: nonsense; known are lint, layout" in capsys.readouterr().err
     assert checks.main(["imports"]) == 0
+
+
+def test_skips_are_counted(tmp_path: Path) -> None:
+    listed = {"no such thing": 1}
+    assert too_many(["no such thing here"], listed) == []
+    assert too_many(["no such thing"] * 2 + ["tired"], listed) == [
+        "skipped for a reason that tests/skips.py does not have: tired",
+        "2 skipped because 'no such thing'; tests/skips.py allows 1",
+    ]
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test(): pytest.skip('needs CUDA')\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "--rootdir", tmp_path, tmp_path]
+    assert subprocess.run(command, cwd=checks.ROOT, capture_output=True).returncode == 0
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test(): pytest.skip('tired')\n")
+    done = subprocess.run(command, cwd=checks.ROOT, capture_output=True, text=True)
+    assert (
+        done.returncode == 1 and "FAILED skipped for a reason that tests/skips.py does not have: tired" in done.stdout
+    )

@@ -1,0 +1,40 @@
+"""Why a test may be skipped, and how many may be for that reason. A run in which more are skipped fails."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections import Counter
+
+INTEL = platform.machine() in ("x86_64", "AMD64")
+SKIPS = {
+    r"/art is not there": 1,  # drawings, which are not part of the repository
+    r"needs CUDA": 1,
+    r"this machine has CUDA": 2,
+    r"this processor has no such instructions": 40,  # AVX-512, bfloat16 or AMX
+    r"not compiled, or not for this processor": 16 if INTEL else 32,  # half of them are for AVX-512
+    r"the library of CPU kernels is not installed, or this processor has no AVX2": 0 if INTEL else 100,
+    r"no fork on this system|shell scripts|no limits on file sizes|no nm here|no C compiler here|no mallopt": 40,
+    r"could not import 'triton'": 1,  # of systems that it has no version for
+    r"not a checkout": 60,  # the tests of a source distribution
+}
+"""Pattern of the reason: the number."""
+
+
+def too_many(reasons: list[str], allowed: dict[str, int] | None = None) -> list[str]:
+    """What of the ``reasons`` for skips the list has not, or not so often: a line each."""
+    allowed = SKIPS if allowed is None else allowed
+    counts: Counter[str] = Counter()
+    found = []
+    for reason in reasons:
+        pattern = next((one for one in allowed if re.search(one, reason)), None)
+        if pattern is None:
+            found.append(f"skipped for a reason that tests/skips.py does not have: {reason}")
+        else:
+            counts[pattern] += 1
+    found += [
+        f"{count} skipped because {pattern!r}; tests/skips.py allows {allowed[pattern]}"
+        for pattern, count in counts.items()
+        if count > allowed[pattern]
+    ]
+    return found
