@@ -1,4 +1,4 @@
-"""Bridge and kernels compiled with AddressSanitizer and UBSan, and a short run of their tests: python -m scripts.sanitize.
+"""Bridge and kernels compiled with AddressSanitizer and UBSan, then a short run of tests: python -m scripts.sanitize.
 
 Exit status 0: nothing found; 77: this system has no compiler with the sanitizers. Needs gcc or clang on Linux.
 """
