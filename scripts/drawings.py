@@ -1,5 +1,4 @@
-"""The folder of drawings that the shipped weights are trained on: ``python -m scripts.drawings --art ART --out
-FOLDER``.
+"""Drawings to train on: ``python -m scripts.drawings --art ART --out FOLDER`` makes those of the shipped weights.
 
 ``ART`` holds ``illusts/train`` (CC0 illustrations) and ``renpy`` (backgrounds, and sprites with transparency, MIT).
 Added are frames of the procedural animation of :mod:`scripts.cel`, from seeds that no demo, benchmark or evaluation
@@ -47,12 +46,12 @@ def _composite(background: Path, sprite: Path, place: float, mirrored: bool) -> 
     return np.asarray(Image.alpha_composite(picture, layer).convert("RGB"))
 
 
-def cels(count: int, rng: np.random.Generator) -> Iterator[tuple[str, Draw]]:
-    """``count`` frames of the animation, over all shots; one seed serves eight in a row, so that its paintings are
-    kept.
+def cels(count: int, rng: np.random.Generator, first: int = 0) -> Iterator[tuple[str, Draw]]:
+    """``count`` frames of the animation from number ``first`` on, over all shots; one seed serves eight in a row, so
+    that its paintings are kept.
     """
-    painter = Painter(HEIGHT)
-    for number in range(count):
+    painter = Painter(HEIGHT, FIRST_SEED + first // 8)
+    for number in range(first, first + count):
         if number % 8 == 0:
             painter = Painter(HEIGHT, FIRST_SEED + number // 8)
         shot = MIXED[number % len(MIXED)]
@@ -66,12 +65,13 @@ def write(target: Path, picture: np.ndarray) -> None:
         Image.fromarray(np.ascontiguousarray(picture[:height, :width])).save(part, "WEBP", lossless=True, method=2)
 
 
-def make(art: Path, out: Path, renpy: int, cel: int, seed: int) -> int:
+def make(art: Path | None, out: Path, renpy: int, cel: int, seed: int, first: int = 0) -> int:
     """Number of drawings in ``out`` afterwards. Illustrations are linked, not copied."""
     rng = np.random.default_rng(seed)
-    drawn = [*(composites(art / "renpy", renpy, rng) if (art / "renpy").is_dir() else ()), *cels(cel, rng)]
+    drawn = list(composites(art / "renpy", renpy, rng)) if art and (art / "renpy").is_dir() else []
+    drawn += cels(cel, rng, first)
     out.mkdir(parents=True, exist_ok=True)
-    for path in sorted((art / "illusts" / "train").glob("*")):
+    for path in sorted((art / "illusts" / "train").glob("*")) if art else ():
         link = out / path.name
         if not link.exists():
             link.symlink_to(path.resolve())
@@ -85,13 +85,18 @@ def make(art: Path, out: Path, renpy: int, cel: int, seed: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.drawings", description=__doc__)
-    parser.add_argument("--art", type=Path, required=True)
+    parser.add_argument("--art", type=Path, help="without it, the animation alone")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--renpy", type=int, default=60, help="composites of sprites and backgrounds (%(default)s)")
     parser.add_argument("--cel", type=int, default=120, help="frames of the procedural animation (%(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of these frames (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print(make(options.art, options.out, options.renpy, options.cel, options.seed), "drawings in", options.out)
+    print(
+        make(options.art, options.out, options.renpy, options.cel, options.seed, options.first),
+        "drawings in",
+        options.out,
+    )
 
 
 if __name__ == "__main__":

@@ -274,7 +274,7 @@ def test_info(model):
     assert "  cpu: " in result.stdout and "  default: shipped, 1,027,939 parameters, " in result.stdout
     assert ("  compiled kernels: fp32 by AVX" if native.load_library() else "  no compiled kernels") in result.stdout
     assert "apisr-grl-gan: published, not on this machine" in result.stdout and "core.apisr" in result.stdout
-    result = call("info", model)
+    result = call("info", model, "--raw")
     lines = result.stdout.splitlines()
     count = sum(p.numel() for p in perturbed(SMALL).parameters())
     assert lines[0] == model and lines[1].startswith(f"GRL, enlarges four times, {count:,} parameters, fp32, ")

@@ -54,12 +54,35 @@ def find(place: str) -> Any:
     return getattr(import_module(f".{module}", __package__), name)
 
 
+def following(step: str, config: Any) -> str:
+    """The command that usually comes after a step with that configuration; "" if none does."""
+    folder = getattr(config, "out", "")
+    if step == "curate":
+        return f"python -m train prepare --config train/configs/prepare.toml --source {folder}"
+    if step == "prepare":
+        data = f"--data.folder {folder}/gt" + (f" --data.pseudo-gt {folder}/pseudo_gt" if config.pseudo_gt else "")
+        data += f" --validation.folder {folder}/val" if config.validation else ""
+        return f"python -m train fit --config train/configs/stage1.toml {data} --dry-run"
+    if step == "fit" and config.stage == 1:
+        data = f"--data.folder {config.data.folder}" + (
+            f" --data.pseudo-gt {config.data.pseudo_gt}" if config.data.pseudo_gt else ""
+        )
+        return f"python -m train fit --config train/configs/stage2.toml --init {folder} {data}"
+    if step == "fit":
+        return f"python -m train export --source {folder} --target {folder}/model.safetensors"
+    if step == "export":
+        (*_, target) = config.target
+        return f"vsapisr upscale PICTURE --model {target}" if target.endswith(("safetensors", "pth")) else ""
+    return ""
+
+
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     for name, (config, _, text) in STEPS.items():
-        step = steps.add_parser(name, help=text, description=text)
+        usage = f"python -m train {name} [--config FILE.toml] [--KEY VALUE ...]"
+        step = steps.add_parser(name, help=text, description=text, usage=usage)
         step.add_argument("--config", metavar="FILE.toml", default=argparse.SUPPRESS)
         if name in arguments[:1]:  # only the step asked for is imported
             add_options(step, find(config))
@@ -78,9 +101,12 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             config, run, _ = STEPS[step]
             run = PLANS[step] if step in PLANS and options.pop("dry_run") else run
-            result = find(run)(load(find(config), options.pop("config", None), options))
+            made = load(find(config), options.pop("config", None), options)
+            result = find(run)(made)
             if os.environ.get("RANK", "0") == "0":  # of several processes under torchrun one speaks
                 print(result)
+                if after := "" if run in PLANS.values() else following(step, made):
+                    print(f"next: {after}", file=sys.stderr)
     except VsapisrError as error:
         print(f"train {step}: {error}", file=sys.stderr)
         return 2

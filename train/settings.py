@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vsapisr.described import described
 from vsapisr.errors import ArgumentError
 
 T = TypeVar("T")
@@ -132,22 +133,43 @@ def _parser(kind: Any) -> Any:
     return kind
 
 
+def _words(kind: Any) -> str:
+    """A type as ``--help`` names it: INT, FLOAT, TEXT, INT,INT or INT,..."""
+    if typing.get_origin(kind) is tuple:
+        parts = [part for part in typing.get_args(kind) if part is not Ellipsis]
+        return ",".join(map(_words, parts)) if len(parts) > 1 else f"{_words(parts[0])},..."
+    names = {bool: "TRUE|FALSE", int: "INT", float: "FLOAT", str: "TEXT"}
+    return names.get(kind, "VALUE")
+
+
+def _default(one: Any) -> str:
+    value = one.default
+    if value is MISSING:
+        return "required" if one.default_factory is MISSING else "see the source"
+    if value is None or value == "" or value == ():
+        return "default none"
+    return f"default {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
 def add_options(parser: argparse.ArgumentParser, kind: type, prefix: str = "") -> None:
-    """One ``--key VALUE`` per key of ``kind``, ``--table.key VALUE`` for nested ones; absent ones leave no trace."""
-    hints = typing.get_type_hints(kind)
+    """One ``--key TYPE`` per key of ``kind``, ``--table.key TYPE`` for nested ones, in a group for each table; absent
+    ones leave no trace.
+    """
+    hints, words = typing.get_type_hints(kind), described(kind)
+    about = (kind.__doc__ or "").split("\n\n")[0].replace("\n    ", " ").replace("``", "") if prefix else None
+    group = parser.add_argument_group(f"[{prefix.rstrip('.')}]" if prefix else "keys of the configuration", about)
     for one in fields(kind):
         hint = next(h for h in _alternatives(hints[one.name]) if h is not type(None))
         if isinstance(hint, type) and is_dataclass(hint):
             add_options(parser, hint, f"{prefix}{one.name}.")
             continue
-        default = "" if one.default in (MISSING, None) else f"default {one.default}"
-        parser.add_argument(
+        group.add_argument(
             f"--{prefix}{one.name}".replace("_", "-"),
             dest=prefix + one.name,
             type=_parser(hint),
             default=argparse.SUPPRESS,
-            metavar="VALUE",
+            metavar=_words(hint),
             nargs="?" if hint is bool else None,
             const=True if hint is bool else None,
-            help=default.replace("%", "%%"),
+            help=" ".join(filter(None, [words.get(one.name), f"[{_default(one)}]"])).replace("%", "%%"),
         )

@@ -19,9 +19,17 @@ __all__ = [
     "DeviceError",
     "VsapisrError",
     "WeightsError",
+    "help",
     "load_model",
     "upscale_image",
 ]
+
+
+def help() -> None:
+    """Print what ``core.apisr.Upscale`` takes: every argument, its type, default and meaning."""
+    from .cli.arguments import table
+
+    print("\n".join(table()))
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ __all__ = ["Interrupted", "Run", "fit"]
 
 log = logging.getLogger(__name__)
 LAST = "last.pth"
+MANY_PASSES = 5000  # over a drawing; the paper's are some 800
 
 
 class Interrupted(VsapisrError):
@@ -221,6 +223,23 @@ def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
             raise Interrupted(f"stopped at iteration {run.iteration} and saved; the same command goes on from there")
 
 
+def announcement(run: Run, last: Path | None) -> list[str]:
+    """What a run is about to do: from where it goes on (``last``) or starts, with how many drawings."""
+    config, drawings = run.config, run.feed.drawings
+    passes = config.iterations * config.data.batch / max(drawings * config.data.per_image, 1)
+    start = f"starts from {run.parts.metadata()['init']}" if last is None else f"goes on from {last}"
+    lines = [
+        f"fit: {start}, iteration {run.iteration:,} of {config.iterations:,}, with {drawings:,} drawings of "
+        f"{config.data.folder}, on {run.processes.device}"
+    ]
+    if passes > MANY_PASSES:
+        lines.append(
+            f"fit: warning: {drawings:,} drawings are few for {config.iterations:,} iterations: each is gone through "
+            f"{passes:,.0f} times, which the network will know by heart"
+        )
+    return lines
+
+
 def train(config: FitConfig, processes: Processes) -> Path:
     """The run as this process takes part in it."""
     if config.threads:
@@ -235,6 +254,8 @@ def train(config: FitConfig, processes: Processes) -> Path:
         run.guard.check_limit(run.iteration)
     else:
         run.record("start")
+    if processes.first:
+        print("\n".join(announcement(run, last if found is not None else None)), file=sys.stderr, flush=True)
     watch = Watch(out, config.iterations, run.iteration, tensorboard=config.tensorboard, enabled=processes.first)
     with watch, stop_signals() as stop, closing(run.feed):
         iterate(run, watch, stop)

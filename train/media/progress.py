@@ -9,8 +9,10 @@ from typing import TextIO
 
 
 def clock(seconds: float) -> str:
-    """3725 -> "1:02:05", 65 -> "1:05"."""
+    """3725 -> "1:02:05", 65 -> "1:05"; from two days on in days."""
     whole = max(0, round(seconds))
+    if whole >= 2 * 86400:
+        return f"{whole / 86400:.1f} days" if whole < 10 * 86400 else f"{round(whole / 86400)} days"
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 

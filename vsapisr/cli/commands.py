@@ -221,12 +221,13 @@ def info(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="A name or a path, to see what it holds.")
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Of a MODEL: all that its file says, as it says it.")] = False,
 ) -> None:
     """Versions, devices, models and the plugin, or what is in a MODEL."""
     with console().status("looking"):
         from . import info as about
 
-        lines = list(about.overview() if model is None else about.inside(model))
+        lines = list(about.overview() if model is None else about.inside(model, raw))
     for line in lines:
         typer.echo(line)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,8 +142,8 @@ def summary(path: Path) -> str:
     return f"{count:,} parameters, {types}" + (f", {trained} iterations" if trained else "")
 
 
-def inside(model: str) -> Iterator[str]:
-    """What the file of a model's name or path holds.
+def inside(model: str, raw: bool = False) -> Iterator[str]:
+    """What the file of a model's name or path holds; ``raw``: its whole metadata.
 
     Raises:
         WeightsError: it cannot be loaded; the text says why.
@@ -157,9 +158,61 @@ def inside(model: str) -> Iterator[str]:
     yield "Hyperparameters"
     for name in ("dim", "depths", "heads_window", "heads_stripe", "mlp_dim", "bias_dim"):
         yield f"  {name}: {getattr(config, name)}"
-    for name, value in metadata(path).items():
+    kept = metadata(path)
+    if raw:
+        for name, value in kept.items():
+            yield ""
+            yield from entry(name, value)
+        return
+    if lines := list(training(kept)):
         yield ""
-        yield from entry(name, value)
+        yield "Training"
+        yield from (f"  {line}" for line in lines)
+    if lines := card(path):
+        yield ""
+        yield from lines
+    if kept:
+        yield ""
+        yield f"All {len(kept)} entries of the file: vsapisr info {model} --raw"
+
+
+def training(kept: dict[str, str]) -> Iterator[str]:
+    """The metadata that a person asks for, in words."""
+    try:
+        config = json.loads(kept.get("config", "{}"))
+        blend = json.loads(kept.get("blend", "{}"))
+    except ValueError:
+        config, blend = {}, {}
+    data, degradation = config.get("data", {}), config.get("data", {}).get("degradation", {})
+    if "iterations" in kept:
+        stage = f" of stage {kept['stage']}" if "stage" in kept else ""
+        known = {"batch", "patch"} <= data.keys()
+        batch = f", {data['batch']} crops of {4 * data['patch']}x{4 * data['patch']} each" if known else ""
+        yield f"last step: {kept['iterations']} iterations{stage}{batch}"
+    if "losses" in kept:
+        yield f"losses: {kept['losses']}"
+    if "drawings" in kept:
+        easy = degradation.get("easy", {}).get("probability", 0)
+        spared = f", {easy:.0%} of the samples with one codec alone" if easy else ""
+        preset = f"; degradation: {degradation['preset']}{spared}" if "preset" in degradation else ""
+        yield f"data: {kept['drawings']} drawings{preset}"
+    if blend:
+        yield f"mixed with another network: {blend.get('share', 0):.0%} of it"
+    if "vsapisr" in kept:
+        yield f"written by vsapisr {kept['vsapisr']}"
+
+
+def card(path: Path) -> list[str]:
+    """Of the card beside a shipped model: what it is and for whom, its figures, and where the rest is."""
+    try:
+        text = path.with_suffix(".md").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    parts = [part for part in text.split("\n\n") if part.strip() and not part.startswith("#")]
+    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", parts[0]).replace("`", "") if parts else ""
+    figures = next((part.strip().splitlines() for part in parts if part.lstrip().startswith("|")), [])
+    lines = [*textwrap.wrap(plain, 98), *([""] if figures else []), *figures, "", f"more: {path.with_suffix('.md')}"]
+    return ["Card", *(f"  {line}" if line else "" for line in lines)]
 
 
 def entry(name: str, value: str) -> Iterator[str]:
