@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vsapisr.config import UpscaleConfig
+from vsapisr.config import SCALE, WINDOW, UpscaleConfig
 from vsapisr.errors import ArgumentError
 
 
@@ -19,7 +19,19 @@ from vsapisr.errors import ArgumentError
         ({"overlap": -8}, "overlap must not be negative, got -8"),
         ({"overlap": 12}, "overlap must be a multiple of 8, got 12"),
         ({"precision": "half"}, "precision must be one of auto, fp32, fp16, bf16, got 'half'"),
+        ({"tilesize": 12, "overlap": 0}, "tilesize must be multiples of 8, got 12"),
+        ({"reuse": 3}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got 3"),
+        ({"reuse": -1}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got -1"),
+        ({"threshold": -0.5}, "threshold must be 0 to 16 steps of 8 bit, got -0.5"),
+        ({"threshold": 16.5}, "threshold must be 0 to 16 steps of 8 bit, got 16.5"),
+        ({"interval": 0}, "interval must be 1 to 64 frames, got 0"),
+        ({"interval": 65}, "interval must be 1 to 64 frames, got 65"),
+        ({"cache": -1}, "cache must not be negative, got -1"),
+        ({"guard": 2}, "guard must be 0 (off) or 1, got 2"),
         ({"batch": -1}, "batch must be 0 (automatic) to 64, got -1"),
+        ({"batch": 65}, "batch must be 0 (automatic) to 64, got 65"),
+        ({"num_streams": -1}, "num_streams must be 0 (automatic) to 16, got -1"),
+        ({"num_streams": 17}, "num_streams must be 0 (automatic) to 16, got 17"),
         ({"model": ""}, "model must be a name or a path, got an empty string"),
     ],
 )
@@ -27,6 +39,28 @@ def test_what_is_refused(arguments, message):
     with pytest.raises(ArgumentError) as caught:
         UpscaleConfig.from_arguments(arguments)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"reuse": 0}, {"reuse": 2}, {"threshold": 0.0}, {"threshold": 16.0}, {"interval": 1}, {"interval": 64},
+        {"cache": 0}, {"guard": 0}, {"guard": 1}, {"batch": 0}, {"batch": 64}, {"num_streams": 0}, {"num_streams": 16},
+        {"tilesize": [24, 0], "overlap": 8}, {"tilesize": [8, 8], "overlap": 0}, {"overlap": 0}, {"tilesize": [0]},
+    ],
+)  # fmt: skip
+def test_the_ends_of_each_range_are_accepted(arguments):
+    made = UpscaleConfig.from_arguments(arguments)
+    assert all(getattr(made, name) == value for name, value in arguments.items() if name != "tilesize")
+
+
+def test_defaults():
+    made = UpscaleConfig()
+    assert (made.model, made.format, made.tilesize, made.overlap, made.reuse, made.threshold, made.interval) == (
+        "default", None, (), None, 1, 1.0, 16)  # fmt: skip
+    assert (made.cache, made.guard, made.device, made.precision, made.batch, made.num_streams) == (
+        None, 1, "auto", "auto", 0, 0)  # fmt: skip
+    assert (SCALE, WINDOW) == (4, 8)
 
 
 def test_unknown_names_are_listed():
