@@ -96,8 +96,11 @@ def test_images_through_the_filter_s_engine(tmp_path) -> None:
     luma = LUMA.numpy()
     inside = ((wild > 0) & (wild < 255) & (kept > 0) & (kept < 255)).all(2)
     assert np.abs(kept @ luma - wild @ luma)[inside].max() <= 1
-    tiled = upscale_image(small, model=str(path), device="cpu", tilesize=(24, 24), overlap=8)
-    assert tiled.shape == (small.shape[0] * 4, small.shape[1] * 4, 3)
+    whole, tiled = (
+        upscale_image(grey, model=str(path), device="cpu", tilesize=tilesize, overlap=8) for tilesize in ((), (24, 24))
+    )
+    assert tiled.shape == whole.shape == (small.shape[0] * 4, small.shape[1] * 4, 3)
+    assert np.ptp(tiled.astype(int), axis=2).max() <= 1, "the guard sees beyond a tile's cuts"
 
 
 def test_what_is_accepted() -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from scripts.cel import Painter
 from scripts.clips import encode
 from vsapisr.cli.commands_reuse import app
-from vsapisr.cli.report import Report, summary
+from vsapisr.cli.report import ReuseReport, summary
 from vsapisr.config import UpscaleConfig
 from vsapisr.networks.grl import GRL, GRLConfig
 
@@ -34,7 +34,7 @@ def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
         model=str(tmp_path / "tiny.safetensors"), device="cpu", reuse=reuse
     )
     shares = [frame.props["ApisrReused"] for frame in node.frames(prefetch=1)]
-    report = Report(clip, UpscaleConfig(device="cpu", reuse=reuse))
+    report = ReuseReport(clip, UpscaleConfig(device="cpu", reuse=reuse))
     shown = list(report.frames())
     report.close()
     assert [frame.reused for frame in shown] == pytest.approx(shares)

@@ -60,3 +60,18 @@ def test_automatic_tiles_fit(height, width, pixels, overlap):
 )
 def test_whole_frame_when_it_fits(pixels, tile):
     assert tiles.automatic(640, 360, pixels, 16) == tile
+
+
+def test_wide_tiles_are_wide_and_keep_every_pixel_once():
+    made = tiles.plan(100, 60, (48, 32), 8)
+    assert {tile.x.stop - tile.x.start for tile in made} <= {48, 100 - 56} and len({t.x for t in made}) == 3
+    assert {tile.y.stop - tile.y.start for tile in made} <= {32, 60 - 32} and len({t.y for t in made}) == 3
+    assert sum(tile.kept for tile in made) == 100 * 60
+    assert [(t.y.keep_start, t.x.keep_start) for t in made] == sorted((t.y.keep_start, t.x.keep_start) for t in made)
+    assert tiles.Tile(tiles.Span(0, 40, 8, 32), tiles.Span(0, 48, 16, 40)).kept == 24 * 24
+
+
+def test_of_equal_work_fewer_tiles_are_taken():
+    assert tiles.automatic(64, 64, 64 * 64, 0) == (64, 64)
+    assert tiles.automatic(64, 32, 32 * 32, 0) == (32, 32), "two tiles, not four or eight of the same pixels in all"
+    assert tiles.automatic(200, 200, 1, 8) == (24, 24), "the least that keeps a window"

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from train.media.progress import Progress
-from vsapisr.cli.report import Report
+from vsapisr.cli.report import ReuseReport
 from vsapisr.config import UpscaleConfig
 from vsapisr.picture.colour import resolve
 
@@ -31,7 +31,7 @@ COLOURS = ((40, 110, 200), (210, 80, 50), (60, 150, 70))
 def measure(path: Path, clean: list[np.ndarray], threshold: float | None, tick: Progress) -> dict[str, float]:
     """One threshold; None is reuse=1."""
     config = UpscaleConfig(device="cpu", **({} if threshold is None else {"reuse": 2, "threshold": float(threshold)}))
-    report, preview = (lambda r: (r, r.preview))(Report(path, config))
+    report, preview = (lambda r: (r, r.preview))(ReuseReport(path, config))
     frames = [frame.copy() for frame in report.clip.frames()]
     planes = {n: [np.asarray(plane) for plane in frame] for n, frame in enumerate(frames)}
     properties = {

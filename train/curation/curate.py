@@ -28,7 +28,7 @@ SHOWN = 40
 
 
 @dataclass(kw_only=True)
-class Report:
+class Curated:
     """What a run did."""
 
     videos: int = 0
@@ -56,7 +56,7 @@ class Report:
         return "\n".join(lines)
 
 
-def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: Report) -> list[sqlite3.Row]:
+def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: Curated) -> list[sqlite3.Row]:
     """Every video into the manifest; the rows of those that are there and usable, in the order of their paths."""
     paths = list_videos(config.videos)
     report.videos = len(paths)
@@ -108,7 +108,7 @@ def megabytes(path: Path) -> float:
         return 0.0
 
 
-def read_strikes(path: Path, manifest: Manifest, report: Report) -> set[str]:
+def read_strikes(path: Path, manifest: Manifest, report: Curated) -> set[str]:
     """Frames that a person struck out; the file is made where there is none."""
     if not path.exists():
         write_atomically(path, STRIKE_HEADER.encode())
@@ -137,7 +137,12 @@ def taken_elsewhere(videos: list[sqlite3.Row], config: CurateConfig, manifest: M
 
 
 def select_all(
-    videos: list[sqlite3.Row], config: CurateConfig, scorer: str, manifest: Manifest, report: Report, struck: set[str]
+    videos: list[sqlite3.Row],
+    config: CurateConfig,
+    scorer: str,
+    manifest: Manifest,
+    report: Curated,
+    struck: set[str],
 ) -> None:
     """New decisions for ``videos``, in one transaction."""
     taken = taken_elsewhere(videos, config, manifest)
@@ -166,7 +171,7 @@ def decision_row(one: Decision) -> dict[str, object]:
     }
 
 
-def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest: Manifest, report: Report) -> None:
+def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest: Manifest, report: Curated) -> None:
     """The selected pictures of ``video`` that are not there yet, as PNG without their bars."""
     wanted = {}
     for row in manifest.rows(
@@ -201,7 +206,7 @@ def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest
         report.written += 1
 
 
-def remove_pictures(out: Path, manifest: Manifest, report: Report) -> None:
+def remove_pictures(out: Path, manifest: Manifest, report: Curated) -> None:
     """Pictures that an earlier run wrote and that are no longer selected."""
     for row in manifest.rows(
         "SELECT name FROM files LEFT JOIN decisions d ON d.frame = files.frame WHERE d.selected IS NOT 1"
@@ -248,15 +253,15 @@ def write_contact_sheet(video: sqlite3.Row, out: Path, scorer: str, manifest: Ma
     manifest.execute("UPDATE videos SET sheet = ? WHERE id = ?", digest, video["id"])
 
 
-def curate(config: CurateConfig) -> Report:
+def curate(config: CurateConfig) -> Curated:
     """Run the step: ``out/manifest.sqlite``, ``out/*.png``, ``out/sheets/*.png`` and ``out/strike.txt``.
 
     Raises:
-        VsapisrError: the configuration cannot be carried out. A bad video is no error: see ``Report.refused``.
+        VsapisrError: the configuration cannot be carried out. A bad video is no error: see ``Curated.refused``.
     """
     scorer = make_scorer(config.scorer, weights=config.icnet_weights, device=config.device, seed=config.seed)
     out = Path(config.out)
-    report = Report()
+    report = Curated()
     with Manifest(out / "manifest.sqlite") as manifest:
         videos = scan_all(config, scorer, manifest, report)
         select_all(videos, config, scorer.name, manifest, report, read_strikes(out / "strike.txt", manifest, report))

@@ -33,7 +33,7 @@ class Rejected(ClipError):
 
 
 @dataclass(kw_only=True)
-class Report:
+class Prepared:
     """What a run did."""
 
     pictures: int = 0
@@ -155,7 +155,7 @@ def work(job: Job, config: PrepareConfig, measured: np.ndarray) -> tuple[int, in
     return gt.shape[1], gt.shape[0]
 
 
-def jobs(config: PrepareConfig, manifest: Manifest, report: Report) -> Iterator[Job]:
+def jobs(config: PrepareConfig, manifest: Manifest, report: Prepared) -> Iterator[Job]:
     """One per picture of the source folder, in the order of names; ``report`` is told of what is none."""
     source = Path(config.source)
     files = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES) if source.is_dir() else []
@@ -184,7 +184,7 @@ def is_done(job: Job, row: sqlite3.Row | None, settings: str, config: PrepareCon
 
 
 def record(
-    job: Job, result: tuple[int, int] | Rejected, where: str, settings: str, manifest: Manifest, report: Report
+    job: Job, result: tuple[int, int] | Rejected, where: str, settings: str, manifest: Manifest, report: Prepared
 ) -> None:
     """The row of one picture, after its files are there."""
     row: dict[str, object] = {
@@ -203,7 +203,7 @@ def record(
     manifest.put("prepared", row, replace=True)
 
 
-def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Manifest, report: Report) -> None:
+def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Manifest, report: Prepared) -> None:
     """Pictures made by an earlier run whose source is gone or is rejected now."""
     for row in manifest.rows("SELECT name, status FROM prepared WHERE target = ?", where):
         if row["name"] in kept and row["status"] == "written":
@@ -216,7 +216,7 @@ def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Ma
             manifest.execute("DELETE FROM prepared WHERE target = ? AND name = ?", where, row["name"])
 
 
-def prepare(config: PrepareConfig) -> Report:
+def prepare(config: PrepareConfig) -> Prepared:
     """Run the step: ``out/gt/*.png`` and ``out/pseudo_gt/*.png``, or ``out/val/*.png``. Can be killed and started
     again.
 
@@ -224,9 +224,9 @@ def prepare(config: PrepareConfig) -> Report:
     ``source/manifest.sqlite``, or of ``out/manifest.sqlite`` where the source has none.
 
     Raises:
-        VsapisrError: no pictures, or none in ``apart``. A bad picture is no error: see ``Report.rejected``.
+        VsapisrError: no pictures, or none in ``apart``. A bad picture is no error: see ``Prepared.rejected``.
     """
-    out, source, report = Path(config.out), Path(config.source), Report()
+    out, source, report = Path(config.out), Path(config.source), Prepared()
     for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     where, measured = str(out.resolve()), hashes(config.apart)

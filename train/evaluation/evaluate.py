@@ -31,7 +31,7 @@ from .judge import Judge, perceptual
 from .levels import bicubic, lanczos
 from .tables import ORIGINAL, Row, csv_text, means, method_table
 
-__all__ = ["EvaluateConfig", "Report", "evaluate"]
+__all__ = ["EvaluateConfig", "Evaluation", "evaluate"]
 
 Enlarge = Callable[[np.ndarray], np.ndarray]
 CROP = 288  # pixels of the result that the contact sheet shows
@@ -42,7 +42,7 @@ LICENCE = (
 
 
 @dataclass
-class Report:
+class Evaluation:
     """What was measured; ``str`` is the table as text."""
 
     config: EvaluateConfig
@@ -169,7 +169,7 @@ def one_shot(shot: Shot, level: str, ways: dict[str, Enlarge], judge: Judge, she
     return [Row(level, shot.clip, shot.frame, name, judge.values(name, image)) for name, image in results.items()]
 
 
-def evaluate(config: EvaluateConfig, others: Mapping[str, Enlarge] | None = None) -> Report:
+def evaluate(config: EvaluateConfig, others: Mapping[str, Enlarge] | None = None) -> Evaluation:
     """Measure every picture at every level with every method; files are written at the end, whole or not at all.
 
     ``others`` are more methods by name: functions from (H, W, 3) uint8 RGB to (4H, 4W, 3).
@@ -187,7 +187,7 @@ def evaluate(config: EvaluateConfig, others: Mapping[str, Enlarge] | None = None
         torch.set_num_threads(threads)  # what runs after it in this process must not depend on it
 
 
-def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
+def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Evaluation:
     """What :func:`evaluate` does."""
     files, (ways, _networks) = material(config), methods(config)
     if twice := ways.keys() & others.keys():
@@ -200,7 +200,9 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
             references=bool(config.gt),
         )
     )
-    report = Report(config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else "")
+    report = Evaluation(
+        config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else ""
+    )
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     expected = [length(one_of(small, gt), config.frames) for small, gt in files]
@@ -222,7 +224,7 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Report:
     return report
 
 
-def save(report: Report, sheets: dict[str, Image.Image | None]) -> None:
+def save(report: Evaluation, sheets: dict[str, Image.Image | None]) -> None:
     """table.md, table.csv, results.json and a contact sheet for each level."""
     out = Path(report.config.out)
     write_atomically(out / "table.md", str(report).encode())

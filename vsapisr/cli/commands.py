@@ -19,7 +19,7 @@ from .outputs import places, png, vacant
 from .progress import Meter
 
 
-class Group(TyperGroup):
+class OneLineErrors(TyperGroup):
     """Turns the package's own errors into a line and an exit status; others are bugs and keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -31,7 +31,7 @@ class Group(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Group,
+    cls=OneLineErrors,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

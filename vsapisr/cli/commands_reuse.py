@@ -35,9 +35,9 @@ def reuse(
     if heat is not None:
         vacant(png(heat), clip, force)
     with console().status(f"reading {clip.name}"):
-        from .report import Report, summary
+        from .report import ReuseReport, summary
 
-        report = Report(clip, config, frames)
+        report = ReuseReport(clip, config, frames)
     shown = []
     pixels = report.clip.width * report.clip.height
     try:

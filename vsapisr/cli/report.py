@@ -63,7 +63,7 @@ class Shown:
     reused: float
 
 
-class Report:
+class ReuseReport:
     """Frames of a video file one after the other."""
 
     def __init__(self, path: Path, config: UpscaleConfig, frames: int | None = None):

@@ -18,7 +18,7 @@ from .colour import KR_KB
 __all__ = ["keep_colours"]
 
 RADIUS = 3  # source pixels
-SHARE = 0.5  # of the span, allowed beyond it
+SPAN_SHARE = 0.5  # of the span, allowed beyond it
 MARGIN, OF_LUMA = 4 / 255, 1 / 8  # allowed besides: MARGIN + OF_LUMA * Y,
 SPANS = 4.0  # but no more than this many spans
 KR, KB = KR_KB[6]  # BT.601
@@ -56,7 +56,7 @@ def limits(source: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         low, high = -largest(-value), largest(value)
         span = high - low
         least, most, margin = (
-            end[:, :, None, :, None] for end in (low - SHARE * span, high + SHARE * span, SPANS * span)
+            end[:, :, None, :, None] for end in (low - SPAN_SHARE * span, high + SPAN_SHARE * span, SPANS * span)
         )
         result.append((least, most, margin))
     return result
