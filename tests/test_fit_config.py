@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from train.fit.config import FitConfig, rate_factor
+from train.fit.config import FitConfig, free_keys, rate_factor
 from train.settings import load
 from vsapisr.errors import VsapisrError
 
@@ -64,3 +64,12 @@ def test_example_configurations_are_accepted(name):
     if name.startswith("stage"):
         assert (made.iterations, made.halve_every, made.data.batch, made.data.patch) == (300_000, 100_000, 32, 64)
         assert made.learning_rate == {"stage1": 2e-4, "stage2": 1e-4}[name]
+
+
+def test_what_a_resume_may_change_is_said_at_the_field():
+    assert free_keys(FitConfig) == {
+        "out", "iterations", "accumulate", "learning_rate", "learning_rate_d", "schedule", "halve_every", "warmup",
+        "ema_decay", "clip_norm", "precision", "compile", "channels_last", "device", "threads", "save_seconds",
+        "save_every", "keep", "nonfinite_limit", "tensorboard", "validation", "loss", "data.folder", "data.batch",
+        "data.workers", "data.cache", "data.cache_megabytes", "data.pseudo_gt", "network.drop_path",
+    }  # fmt: skip

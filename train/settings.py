@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import tomllib
 import types
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,7 +67,10 @@ def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in known:
-            raise ArgumentError(f"unknown key {where + key!r}; known are {', '.join(where + name for name in known)}")
+            near = difflib.get_close_matches(str(key), known, 1)
+            meant = f"; did you mean {where + near[0]!r}?" if near else ""
+            names = ", ".join(where + name for name in known)
+            raise ArgumentError(f"unknown key {where + key!r}{meant or ';'} known are {names}")
     for name, one in known.items():
         if name not in values and one.default is MISSING and one.default_factory is MISSING:
             raise ArgumentError(f"the key {where + name!r} is missing and has no default")
@@ -75,6 +79,11 @@ def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
         return kind(**arguments)
     except ArgumentError as error:
         raise ArgumentError(f"{where}{error}") from None
+
+
+def free(default: Any = MISSING, *, factory: Any = MISSING, keys: tuple[str, ...] = ()) -> Any:
+    """A field that may change when a run goes on (of a table: all of it, or its ``keys`` alone)."""
+    return field(default=default, default_factory=factory, metadata={"free": keys or True})
 
 
 def check(condition: bool, key: str, value: Any, accepted: str) -> None:

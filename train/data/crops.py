@@ -25,6 +25,7 @@ from ..degradation.draws import draw, generator
 from ..degradation.pipeline import apply
 from ..media.cache import DiskCache, key_of
 from ..media.images import ImageError, read_image
+from ..settings import free
 from . import pseudo_gt as lines
 
 __all__ = ["Crops", "DatasetConfig", "ImageStream", "augment", "part", "recolour"]
@@ -39,16 +40,16 @@ ORDERS = tuple(permutations(range(3)))[1:]
 class DatasetConfig:
     """What a batch is made of."""
 
-    folder: str
+    folder: str = free()
     """Drawings (PNG, WebP, JPEG)."""
-    batch: int = 32
+    batch: int = free(32)
     patch: int = 64
     """Side of the LR crops; the GT crops are four times it."""
     per_image: int = 4
     """Crops taken from a degraded drawing."""
     pool: int = 64
     """Drawings whose crops are mixed: of any ``pool`` samples in a row at most two are from one."""
-    workers: int = 2
+    workers: int = free(2)
     seed: int = 0
     augment: float = 0.5
     """Probability of augmenting a crop: then flips and transposition, each with probability one half."""
@@ -59,7 +60,7 @@ class DatasetConfig:
     """
     enhance: bool = True
     """False: the pseudo-GT is the GT (ablation)."""
-    pseudo_gt: str = ""
+    pseudo_gt: str = free("")
     """Folder with ready pseudo-GTs under the names of the drawings (the step ``prepare`` makes one); "" to make them
     here.
     """
@@ -73,9 +74,9 @@ class DatasetConfig:
     """Different degradations per drawing; later epochs repeat them, which is what a cache can serve. 0: new in every
     epoch.
     """
-    cache: str = ""
+    cache: str = free("")
     """Folder for degraded drawings and pseudo-GTs; "" for none."""
-    cache_megabytes: int = 4096
+    cache_megabytes: int = free(4096)
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
 
     def __post_init__(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+import typing
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from vsapisr.networks.grl import GRLConfig
 
 from ..data.crops import DatasetConfig
 from ..losses import LossConfig
-from ..settings import check, merged
+from ..settings import check, free, merged
 from .validation import ValidationConfig
 
 __all__ = ["FROM_NOTHING", "FitConfig", "changes", "rate_factor"]
@@ -29,58 +30,58 @@ SMALLEST_PATCH = 24
 class FitConfig:
     """One run of one stage."""
 
-    out: str
+    out: str = free()
     """Folder for all that the run writes. A run continues from ``last.pth`` in it."""
     data: DatasetConfig
     """``data.batch`` samples make one update, over all processes and pieces together."""
-    validation: ValidationConfig | None = None
+    validation: ValidationConfig | None = free(None)
     """Without it there is no best.pth."""
     stage: int = 1
     """1: L1 or MSE alone. 2: the losses of ``loss``, with a discriminator."""
     init: str = ""
     """Where the generator starts: a run's folder (its best.pth), a weight file, a model's name, "interpolation" (a
     sharpened bilinear enlargement) or "random". Stage 2 has no default."""
-    iterations: int = 300_000
-    accumulate: int = 1
+    iterations: int = free(300_000)
+    accumulate: int = free(1)
     """Pieces that each process's share of a batch goes through the networks in; more take less memory."""
     shards: int = 0
     """Streams of drawings that a batch is put together from, each served by one process. 0: as many as processes. A
     number that can be divided by that of the processes gives the same batches to any of them."""
-    learning_rate: float = 2e-4
-    learning_rate_d: float = 1e-4
-    schedule: str = "halving"
+    learning_rate: float = free(2e-4)
+    learning_rate_d: float = free(1e-4)
+    schedule: str = free("halving")
     """"halving" every ``halve_every`` iterations, "cosine" to zero at the last, or "constant"."""
-    halve_every: int = 100_000
-    warmup: int = 0
+    halve_every: int = free(100_000)
+    warmup: int = free(0)
     """Iterations in which the rates rise from zero."""
-    ema_decay: float = 0.999
-    clip_norm: float = 0.0
+    ema_decay: float = free(0.999)
+    clip_norm: float = free(0.0)
     """Largest norm of the gradient, of each network; 0: any."""
-    precision: str = "fp32"
+    precision: str = free("fp32")
     """"fp32", "bf16" or "fp16": what the networks run in; weights, losses and updates are fp32."""
-    compile: str = "auto"
+    compile: str = free("auto")
     """torch.compile of the generator: "on", "off", or "auto": on CUDA alone (on a CPU it takes minutes to compile)."""
-    channels_last: bool = True
-    device: str = "auto"
+    channels_last: bool = free(True)
+    device: str = free("auto")
     """"auto", "cpu" or "cuda". Under torchrun each process takes the CUDA device of its local rank."""
     seed: int = 0
     """Of new weights and of stochastic depth; the data have ``data.seed``."""
-    threads: int = 0
+    threads: int = free(0)
     """Of the CPU for each process; 0: PyTorch's choice."""
-    save_seconds: float = 600.0
+    save_seconds: float = free(600.0)
     """Between two writings of last.pth; when they happen changes nothing in the run."""
-    save_every: int = 10_000
+    save_every: int = free(10_000)
     """Iterations between two checkpoints that are kept."""
-    keep: int = 2
+    keep: int = free(2)
     """How many of these, the newest."""
-    nonfinite_limit: int = 20
+    nonfinite_limit: int = free(20)
     """Updates skipped because of a loss or gradient that is no finite number, until the run stops."""
-    tensorboard: bool = True
-    network: GRLConfig = field(default_factory=GRLConfig)
+    tensorboard: bool = free(True)
+    network: GRLConfig = free(factory=GRLConfig, keys=("drop_path",))
     """Sizes, and ``network.drop_path``."""
     discriminator_channels: int = 64
     """Width of the discriminator's first layer."""
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: LossConfig = free(factory=LossConfig)
 
     @classmethod
     def complete(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -172,14 +173,18 @@ def rate_factor(config: FitConfig, iteration: int) -> float:
     return rising
 
 
-FREE = (
-    "out", "iterations", "accumulate", "learning_rate", "learning_rate_d", "schedule", "halve_every", "warmup",
-    "ema_decay",
-    "clip_norm", "precision", "compile", "channels_last", "device", "threads", "save_seconds", "save_every", "keep",
-    "nonfinite_limit", "tensorboard", "validation", "loss", "data.folder", "data.batch", "data.workers", "data.cache",
-    "data.cache_megabytes", "data.pseudo_gt", "network.drop_path",
-)  # fmt: skip
-"""Keys and tables that a resume may change."""
+def free_keys(kind: type, before: str = "") -> set[str]:
+    """Keys and tables that a resume may change: fields made by :func:`train.settings.free`."""
+    hints, found = typing.get_type_hints(kind), set()
+    for one in fields(kind):
+        free = one.metadata.get("free")
+        if free is True:
+            found.add(before + one.name)
+        else:
+            found |= {f"{before}{one.name}.{inner}" for inner in free or ()}
+            if is_dataclass(hints[one.name]):
+                found |= free_keys(hints[one.name], f"{before}{one.name}.")
+    return found
 
 
 def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
@@ -201,10 +206,10 @@ def changes(old: dict[str, Any], config: FitConfig) -> dict[str, tuple[Any, Any]
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     }
+    may = free_keys(FitConfig)
     for key, (was, value) in different.items():
-        free = (
-            key in FREE or key.split(".")[0] in FREE or not (key in before and key in now)
-        )  # new, or gone, in this version
+        missing = not (key in before and key in now)  # new, or gone, in this version
+        free = missing or bool(may & {key, key.split(".")[0]})
         check(
             free,
             key,
