@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import tomllib
+import typing
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,19 @@ def test_what_a_resume_may_change_is_said_at_the_field():
         "save_every", "keep", "nonfinite_limit", "tensorboard", "validation", "loss", "data.folder", "data.batch",
         "data.workers", "data.cache", "data.cache_megabytes", "data.pseudo_gt", "network.drop_path",
     }  # fmt: skip
+
+
+def test_the_example_of_stage_1_has_every_key_it_says_it_has():
+    text = (ROOT / "train" / "configs" / "stage1.toml").read_text(encoding="utf-8")
+
+    def missing(values: dict, kind: type, before: str = "") -> list[str]:
+        hints, found = typing.get_type_hints(kind), []
+        for one in fields(kind):
+            inner = [h for h in (hints[one.name], *typing.get_args(hints[one.name])) if is_dataclass(h)]
+            if one.name not in values:
+                found += [] if f"# {one.name} = " in text else [before + one.name]
+            elif inner and one.name != "degradation":
+                found += missing(values[one.name], inner[0], f"{before}{one.name}.")
+        return found
+
+    assert missing(tomllib.loads(text), FitConfig) == ["validation.degradation"]

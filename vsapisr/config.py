@@ -40,9 +40,7 @@ class UpscaleConfig:
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     guard: int = 1
-    """1: colours that nothing in the 7x7 source pixels around accounts for are taken back; 0: they are as the network
-    has them.
-    """
+    """1: colours that do not occur in the 7x7 source pixels around (spots, tints) are removed; 0: they stay."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"

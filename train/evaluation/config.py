@@ -47,7 +47,7 @@ class EvaluateConfig:
     seed: int = 0
     """Of the degradation."""
     guard: bool = True
-    """As the filter's argument: colours that nothing in the source accounts for are taken back."""
+    """As the filter's argument: spots and tints whose colour does not occur nearby in the source are removed."""
     device: str = "auto"
     precision: str = "auto"
     threads: int = 2
