@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scripts.markdown import wrapped
+
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 FILE_LINES, FUNCTION_LINES = 350, 50
@@ -70,6 +72,8 @@ def width(fix: bool) -> list[str]:
     """Lines of documents, outside tables, code and links."""
     found = []
     for path in tracked("*.md"):
+        if fix:
+            path.write_text(wrapped(path.read_text(encoding="utf-8"), WIDTH), encoding="utf-8")
         code = False
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             code ^= line.lstrip().startswith("```")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import checks
+from scripts.markdown import wrapped
 
 from .skips import too_many
 
@@ -63,6 +64,15 @@ def test_long_files_functions_and_lines_are_found(other: Path) -> None:
     words = "word " * 30
     (other / "a.md").write_text(f"{words}\n| {words} |\n```\n{words}\n```\n    {words}\n")
     assert checks.width(False) == [f"a.md:1: 150 characters, at most {checks.WIDTH}"]
+
+
+def test_long_paragraphs_are_wrapped_and_nothing_else() -> None:
+    table, fence = "| " + "word " * 40 + "|", "```\n" + "code " * 40 + "\n```"
+    text = f"# Title\n\nshort\nlines\n\n- {'word ' * 40}\n  more\n- next\n\n{table}\n\n{fence}\n\n    {'code ' * 30}\n"
+    made = wrapped(text, 60)
+    assert made.split() == text.split() and made == wrapped(made, 60)
+    assert "short\nlines" in made and table in made and fence in made and "    " + "code " * 30 in made
+    assert "\n  word word" in made and "\n- next" in made and max(map(len, made.split("|")[0].splitlines())) <= 60
 
 
 def test_names_of_checks_are_known(capsys: pytest.CaptureFixture) -> None:
