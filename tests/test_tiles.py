@@ -75,3 +75,14 @@ def test_of_equal_work_fewer_tiles_are_taken():
     assert tiles.automatic(64, 64, 64 * 64, 0) == (64, 64)
     assert tiles.automatic(64, 32, 32 * 32, 0) == (32, 32), "two tiles, not four or eight of the same pixels in all"
     assert tiles.automatic(200, 200, 1, 8) == (24, 24), "the least that keeps a window"
+
+
+@given(
+    width=st.integers(1, 3000), height=st.integers(1, 3000), pixels=st.integers(1, 10**6), overlap=st.integers(0, 4),
+    multiple=st.sampled_from([1, 4, 8, 16]),
+)  # fmt: skip
+def test_automatic_tiles_always_fit(width, height, pixels, overlap, multiple):
+    overlap *= multiple
+    w, h = tiles.automatic(width, height, pixels, overlap, multiple)
+    assert w * h <= max(pixels, (2 * overlap + multiple) ** 2)
+    assert tiles.plan(width, height, (w, h), overlap, multiple)

@@ -81,6 +81,4 @@ def automatic(width: int, height: int, pixels: int, overlap: int, multiple: int 
 
     options = product(sides(width), sides(height))
     fitting = [(w * h * m * n, m * n, w, h) for (w, m), (h, n) in options if w * h <= pixels]
-    if not fitting:  # a long thin frame: as small as tiles get
-        return min(sides(width))[0], min(sides(height))[0]
     return min(fitting)[2:]
