@@ -11,9 +11,10 @@ import pytest
 
 import vsapisr
 from train import __main__ as steps
-from train.fit.config import FitConfig
+from train.fit.config import MANY_PASSES, FitConfig
 from train.fit.distributed import Processes
-from train.fit.loop import MANY_PASSES, Run, announcement, fit
+from train.fit.loop import Run, announcement, fit
+from train.fit.plan import plan
 from train.media.progress import clock
 from vsapisr.cli import info
 from vsapisr.cli.arguments import table
@@ -105,6 +106,7 @@ def test_few_drawings_for_many_iterations_are_warned_of(tmp_path: Path) -> None:
     assert len(announcement(run, None)) == 1
     run.feed.close()
     processes.close()
+    assert "\nwarning:       " in plan(replace(made, iterations=int(MANY_PASSES / passes) + 9))
 
 
 def test_each_step_names_the_command_that_follows(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -23,6 +23,7 @@ STAGES: dict[int, dict[str, Any]] = {
 """What the keys that a TOML file leaves out are in each stage, where that is not the default below."""
 FROM_NOTHING = ("interpolation", "random")
 SMALLEST_PATCH = 24
+MANY_PASSES = 5000  # through a drawing; the paper's are some 800
 """Of stage 2: the discriminator's quarter-size network needs pictures of 96."""
 
 
@@ -161,6 +162,17 @@ class FitConfig:
             "an even number from 4, a multiple of network.anchor_down",
         )
         check(0 <= net.drop_path < 1, "network.drop_path", net.drop_path, "0 to below 1")
+
+
+def few_drawings(config: FitConfig, drawings: int) -> str:
+    """A warning where each of so many drawings is gone through very often; "" otherwise."""
+    passes = config.iterations * config.data.batch / max(drawings * config.data.per_image, 1)
+    if passes <= MANY_PASSES:
+        return ""
+    return (
+        f"{drawings:,} drawings are few for {config.iterations:,} iterations: each is seen {passes:,.0f} times, "
+        "and the network will know them by heart"
+    )
 
 
 def rate_factor(config: FitConfig, iteration: int) -> float:

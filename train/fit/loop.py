@@ -26,7 +26,7 @@ from vsapisr.errors import VsapisrError
 from ..data.feed import Batch, Feed
 from . import checkpoint, state
 from .allocator import keep_freed_memory
-from .config import FitConfig, changes
+from .config import FitConfig, changes, few_drawings
 from .distributed import Processes
 from .nonfinite import Guard
 from .parts import BEST, Parts
@@ -37,7 +37,6 @@ __all__ = ["Interrupted", "Run", "fit"]
 
 log = logging.getLogger(__name__)
 LAST = "last.pth"
-MANY_PASSES = 5000  # over a drawing; the paper's are some 800
 
 
 class Interrupted(VsapisrError):
@@ -226,18 +225,13 @@ def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
 def announcement(run: Run, last: Path | None) -> list[str]:
     """What a run is about to do: from where it goes on (``last``) or starts, with how many drawings."""
     config, drawings = run.config, run.feed.drawings
-    passes = config.iterations * config.data.batch / max(drawings * config.data.per_image, 1)
     start = f"starts from {run.parts.metadata()['init']}" if last is None else f"goes on from {last}"
     lines = [
         f"fit: {start}, iteration {run.iteration:,} of {config.iterations:,}, with {drawings:,} drawings of "
         f"{config.data.folder}, on {run.processes.device}"
     ]
-    if passes > MANY_PASSES:
-        lines.append(
-            f"fit: warning: {drawings:,} drawings are few for {config.iterations:,} iterations: each is gone through "
-            f"{passes:,.0f} times, which the network will know by heart"
-        )
-    return lines
+    few = few_drawings(config, drawings)
+    return [*lines, f"fit: warning: {few}"] if few else lines
 
 
 def train(config: FitConfig, processes: Processes) -> Path:

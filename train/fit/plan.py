@@ -15,7 +15,7 @@ from ..data.feed import Feed
 from ..media.images import list_images
 from ..media.progress import clock
 from . import checkpoint
-from .config import FitConfig, changes, rate_factor
+from .config import FitConfig, changes, few_drawings, rate_factor
 from .distributed import Processes
 from .parts import BEST, Parts
 from .watch import memory
@@ -67,6 +67,8 @@ def _data(config: FitConfig, feed: Feed) -> list[str]:
         _line("batch", f"{data.batch} crops an update, from {feed.shards} streams, in {config.accumulate} pieces; "
                        f"{data.workers} workers a process"),
     ]  # fmt: skip
+    if few := few_drawings(config, feed.drawings):
+        lines.append(_line("warning", few))
     if config.validation is None:
         return [*lines, _line("validation", "none, so there will be no best.pth")]
     folder, count = config.validation.folder, min(config.validation.images, len(list_images(config.validation.folder)))
