@@ -31,6 +31,7 @@ SECONDS = 120  # a test that takes longer has noticed: the change made it loop
 EXPLAINED: dict[str, str] = {
     "pixels = max(pixels, (2 * overlap + multiple) ** 2): 2 * overlap - multiple": "too few give the smallest tile too",
     "for count in range(1, max(total // multiple, 1) + 1):": "more divisions are tried, and are no smaller",
+    "if any(0 < side <= 2 * overlap for side in tilesize):: 1": "a side of 1 is no multiple and refused before",
     "if side <= 2 * overlap and count > 1:": "such a side is no smaller than the one before",
 }
 """Line of the source, or line and new part: why a change there cannot be noticed."""
