@@ -13,7 +13,7 @@ from vsapisr.picture.colour import GRAY, RGB, YUV, Format
 from vsapisr.picture.planes import NUMPY, views
 from vsapisr.reuse.cache import same
 from vsapisr.reuse.pyramid import CELL, Pyramid
-from vsapisr.reuse.signature import signature
+from vsapisr.reuse.signature import BLOCK, signature
 
 FORMATS = [
     Format(GRAY, 0, 8),
@@ -109,3 +109,21 @@ def test_chosen_tiles_cover_a_frame_once(size, top):
         assert (covered == 1).all()
     assert max(tile.y.keep_stop - tile.y.keep_start for tile in cells) <= CELL
     assert len(shapes) <= 17
+
+
+def test_a_tile_is_touched_by_the_blocks_it_reads_alone():
+    width, height = 328, 200
+    pyramid = Pyramid(width, height, tiles.plan(width, height, (width, height), 8), 8)
+    random = np.random.default_rng(5)
+    shape = (-(-height // BLOCK), -(-width // BLOCK))
+    for share in (0.0, 0.005, 0.02, 0.2, 1.0):
+        changed = random.random(shape) < share
+        wanted = [
+            changed[t.y.start // BLOCK : -(-t.y.stop // BLOCK), t.x.start // BLOCK : -(-t.x.stop // BLOCK)].any()
+            for t in pyramid.cells
+        ]
+        assert pyramid.touched(changed).tolist() == wanted
+    for place in np.ndindex(*shape):  # one block alone, everywhere
+        changed = np.zeros(shape, bool)
+        changed[place] = True
+        assert pyramid.touched(changed).any()
