@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not (checks.ROOT / ".git").exists(), reason="not
 TOOLS = {"lint": "ruff", "layout": "clang_format", "types": "mypy", "spelling": "codespell_lib"}
 
 
-@pytest.mark.parametrize("name", [name for name in checks.CHECKS if name != "width"])
+@pytest.mark.parametrize("name", checks.CHECKS)
 def test_nothing_is_found(name: str) -> None:
     tool = TOOLS.get(name)
     assert tool is None or importlib.util.find_spec(tool), f"{tool} is not installed (the extra test has it)"
