@@ -208,7 +208,7 @@ def test_configuration_errors_name_the_key(tmp_path):
     for change, text in [
         ({"topk": 3}, "unknown key 'topk'"),
         ({"selection": {"top": 3}}, "unknown key 'selection.top'.* known are selection.m"),
-        ({"selection": {"partitions": 3}}, "'selection.partitions'; did you mean 'selection.partitions'[?] "),
+        ({"selection": {"topkk": 3}}, "'selection.topkk'; did you mean 'selection.topk'[?] "),
         ({"selection": {"topk": 0}}, "^selection.topk: 0 is not accepted; accepted: 1 or more"),
         ({"selection": {"topk": "3"}}, "^selection.topk: '3' is of the wrong type; accepted: int"),
         ({"selection": {"minimum_score": "high"}}, "^selection.minimum_score: 'high' is of the wrong type"),
