@@ -4,6 +4,7 @@ has.
 
 from __future__ import annotations
 
+import ctypes
 import platform
 import sys
 from pathlib import Path
@@ -52,10 +53,11 @@ def pictures(height: int, width: int) -> list[np.ndarray]:
 
 def test_it_was_compiled_here():
     """Else the tests below would all be skipped where the library is wanted."""
-    library = libraries.load(compiled.__file__, "degrade", "")
-    assert library is not None or sys.platform != "linux"
+    file = libraries.path(compiled.__file__, "degrade", "")
+    assert file.exists() or sys.platform != "linux"
     if platform.machine() == "x86_64" and "avx2" in Path("/proc/cpuinfo").read_text():
-        assert library.vsapisr_degrade_level() >= 1
+        assert ctypes.CDLL(str(file)).vsapisr_degrade_level() >= 1
+        assert compiled.steps.__wrapped__() is not None
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -160,3 +162,17 @@ def test_a_library_that_cannot_be_used_is_none(tmp_path: Path, monkeypatch: pyte
     for value in ("0", str(broken), str(tmp_path / "missing")):
         monkeypatch.setenv(compiled.VARIABLE, value)
         assert compiled.steps.__wrapped__() is None
+
+
+def test_a_library_of_another_version_is_not_used(
+    library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    class Longer(compiled._Noise):
+        _fields_ = [("more", ctypes.c_long)]  # noqa: RUF012
+
+    for name, value in (("ABI", compiled.ABI + 1), ("_Noise", Longer)):
+        with monkeypatch.context() as patch:
+            patch.setattr(compiled, name, value)
+            assert compiled.steps.__wrapped__() is None
+        assert caplog.records.pop().getMessage().startswith(str(libraries.path(compiled.__file__, "degrade", "")))
+    assert compiled.steps.__wrapped__() is not None and not caplog.records

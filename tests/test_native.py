@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
 import threading
 from collections.abc import Iterator
@@ -183,3 +184,19 @@ def test_a_library_that_cannot_be_used_is_none(tmp_path: Path, monkeypatch: pyte
     for value in ("0", str(broken), str(tmp_path / "missing")):
         monkeypatch.setenv(native.VARIABLE, value)
         assert native.load_library.__wrapped__() is None
+
+
+def test_a_library_of_another_version_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an update that did not compile it again: it would take the structures for others."""
+
+    class Longer(native.ImageStruct):
+        _fields_ = [("more", ctypes.c_long)]  # noqa: RUF012
+
+    for name, value in (("ABI", native.ABI + 1), ("ImageStruct", Longer)):
+        with monkeypatch.context() as patch:
+            patch.setattr(native, name, value)
+            assert native.load_library.__wrapped__() is None
+        assert "is of another version and is not used" in caplog.records.pop().getMessage()
+    assert native.load_library.__wrapped__() is not None and not caplog.records

@@ -17,6 +17,8 @@ __all__ = ["Compiled", "steps"]
 
 VARIABLE = "VSAPISR_DEGRADE"
 """Environment: ``0`` to do without, or the path of a library; read once."""
+ABI = 1
+"""VSAPISR_DEGRADE_ABI of native/degrade.h, which the structures below repeat."""
 POINTER, LONG = ctypes.c_void_p, ctypes.c_long
 
 
@@ -140,7 +142,8 @@ def steps(level: int | None = None) -> Compiled | None:
     """In the best instruction set of this processor, or, for tests, in that of ``level`` (1: AVX2, 2: AVX-512); None if
     there is none.
     """
-    library = libraries.load(__file__, "degrade", VARIABLE)
+    sizes = map(ctypes.sizeof, (_Picture, _Noise, _Axis, _Steps))
+    library = libraries.load(__file__, "degrade", VARIABLE, "vsapisr_degrade_abi", ABI, *sizes)
     if library is None:
         return None
     try:

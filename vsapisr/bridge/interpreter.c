@@ -5,11 +5,13 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef _WIN32
 #include <windows.h>
 #else
 #include <dlfcn.h>
+#include <pthread.h>
 #endif
 
 struct PythonTable python;
@@ -141,10 +143,41 @@ void take_error(const char *kind, char *text, size_t size) {
     drop(exception);
 }
 
-void python_close(int wait) {
+#ifndef _WIN32
+/* In a forked child: whoever was inside does not exist there. */
+static void forget_threads(void) {
+    atomic_store(&python_inside, 0);
+}
+#endif
+
+int python_watch_forks(void) {
+#ifdef _WIN32
+    return 1;
+#else
+    return !pthread_atfork(NULL, NULL, forget_threads);
+#endif
+}
+
+/* Seconds to wait at exit for calls that are still running: a tile on a slow CPU, but not a call that is stuck. */
+static double patience(void) {
+    const char *set = getenv("VSAPISR_EXIT_SECONDS");
+    return set && *set ? atof(set) : 60;
+}
+
+void python_close(void) {
     atomic_store(&python_closing, 1);
-    PyObject *time = wait ? python.PyImport_ImportModule("time") : NULL;
-    while (time && atomic_load(&python_inside))
+    PyObject *time = python.PyImport_ImportModule("time");
+    double left = patience();
+    for (; time && atomic_load(&python_inside) > 0 && left > 0; left -= 0.001)
         drop(python.PyObject_CallMethod(time, "sleep", "d", 0.001));
     drop(time);
+    if (left > 0)
+        return;
+    fprintf(stderr, "vsapisr: %d calls are still running after %g s; leaving without them\n", atomic_load(&python_inside),
+            patience());
+    PyObject *module = python.PyImport_ImportModule("vsapisr.bridge.forked");
+    if (module)
+        drop(python.PyObject_CallMethod(module, "leave_core", NULL));
+    drop(module);
+    python.PyErr_Clear();
 }

@@ -42,8 +42,12 @@ void python_leave(PyGILState_STATE state);
 
 /* Everything below needs the GIL. */
 
-/* The interpreter is about to exit: no thread enters from here on. With `wait`, returns when all have left. */
-void python_close(int wait);
+/* The interpreter is about to exit: no thread enters from here on. Returns when all have left, or with a word on stderr when
+ * one is stuck. */
+void python_close(void);
+
+/* From now on a forked child does not count its parent's threads. For a library that is never unloaded; 0: failed. */
+int python_watch_forks(void);
 
 void drop(PyObject *object); /* of NULL: nothing */
 int is_none(PyObject *object);

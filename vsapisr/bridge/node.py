@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import UpscaleConfig
 from ..errors import ClipError
+from .forked import check_not_forked, frame_made, watch_forks
 
 if TYPE_CHECKING:
     from ..picture.colour import Colour, Format
@@ -62,6 +63,7 @@ class Node:
         from ..picture.colour import resolve
         from ..picture.planes import arrays
 
+        frame_made()
         properties = frames[n][1]
         if properties.get("_FieldBased", 0):
             raise ClipError(
@@ -119,4 +121,6 @@ def create(clip: Mapping[str, int], arguments: Mapping[str, Any]) -> Node:
     Raises:
         VsapisrError: shown to the user as ``Upscale: ...``.
     """
+    check_not_forked()
+    watch_forks()
     return Node(clip, UpscaleConfig.from_arguments(arguments))

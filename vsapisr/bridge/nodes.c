@@ -12,8 +12,16 @@
 #include <unistd.h>
 #endif
 
-static PyObject *live_nodes; /* {address of Filter: node}: owns every node; touched only with the GIL */
-static long hook_process;    /* the process that registered the exit hook, 0 before */
+static PyObject *live_nodes; /* {address of Filter: (process, node)}: owns every node; touched only with the GIL */
+static int hook_installed;
+
+/* Of this process; a forked child has its parent's nodes too, but the threads that serve them do not exist there. */
+static int is_own(PyObject *entry) {
+    PyObject *process = python.PySequence_GetItem(entry, 0);
+    int own = process && python.PyLong_AsLongLong(process) == (long long)getpid();
+    drop(process);
+    return own;
+}
 
 void nodes_close(PyObject *node) {
     PyObject *result = python.PyObject_CallMethod(node, "close", NULL);
@@ -27,15 +35,17 @@ void nodes_close(PyObject *node) {
 /* atexit: when the last thread has left Python, closes all nodes. */
 static PyObject *close_all(PyObject *self, PyObject *unused) {
     (void)self, (void)unused;
-    int here = hook_process == (long)getpid(); /* else a forked child: the threads that were inside do not exist here */
-    python_close(here);
-    if (!here)
-        return python.Py_BuildValue("");
-    PyObject *nodes = python.PyDict_Values(live_nodes);
-    for (Py_ssize_t i = 0; nodes && i < python.PyList_Size(nodes); i++)
-        nodes_close(python.PyList_GetItem(nodes, i));
+    python_close();
+    PyObject *entries = python.PyDict_Values(live_nodes);
+    for (Py_ssize_t i = 0; entries && i < python.PyList_Size(entries); i++) {
+        PyObject *entry = python.PyList_GetItem(entries, i);
+        PyObject *node = is_own(entry) ? python.PySequence_GetItem(entry, 1) : NULL;
+        if (node)
+            nodes_close(node);
+        drop(node);
+    }
     python.PyDict_Clear(live_nodes);
-    drop(nodes);
+    drop(entries);
     python.PyErr_Clear();
     return python.Py_BuildValue("");
 }
@@ -54,9 +64,9 @@ static int pin_library(void) {
 
 int nodes_install_hook(void) {
     static PyMethodDef hook = {"close_all", close_all, METH_NOARGS, NULL};
-    if (hook_process)
+    if (hook_installed)
         return 1;
-    if (!pin_library()) {
+    if (!pin_library() || !python_watch_forks()) {
         python.PyErr_Format(*python.PyExc_RuntimeError, "the plugin cannot keep itself loaded");
         return 0;
     }
@@ -65,17 +75,18 @@ int nodes_install_hook(void) {
     PyObject *atexit = python.PyImport_ImportModule("atexit");
     PyObject *function = atexit ? python.PyCMethod_New(&hook, NULL, NULL, NULL) : NULL;
     PyObject *done = function ? python.PyObject_CallMethod(atexit, "register", "O", function) : NULL;
-    if (done)
-        hook_process = (long)getpid();
+    hook_installed = done != NULL;
     drop(done);
     drop(function);
     drop(atexit);
-    return hook_process != 0;
+    return hook_installed;
 }
 
 int nodes_keep(const void *filter, PyObject *node) {
     PyObject *key = python.PyLong_FromVoidPtr((void *)filter);
-    int done = key && !python.PyDict_SetItem(live_nodes, key, node);
+    PyObject *entry = key ? python.Py_BuildValue("LO", (long long)getpid(), node) : NULL;
+    int done = entry && !python.PyDict_SetItem(live_nodes, key, entry);
+    drop(entry);
     drop(key);
     return done;
 }

@@ -52,6 +52,9 @@ class Counter:
             self.work[tile.y.keep_start : tile.y.keep_stop, tile.x.keep_start : tile.x.keep_stop] += 1
         return self.nothing, bool(old)
 
+    def give_back(self) -> int:
+        return 0
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -7,6 +7,8 @@ import torch
 from ..config import UpscaleConfig
 from ..errors import DeviceError
 from ..networks import forms
+from .forked import usable_here
+from .memory import lacks_memory
 
 __all__ = ["choose_device", "choose_precision", "ready"]
 
@@ -15,7 +17,7 @@ def choose_device(name: str) -> torch.device:
     """``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        DeviceError: not one of these, or not on this machine.
+        DeviceError: not one of these, not on this machine, or not in a forked process.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -29,7 +31,7 @@ def choose_device(name: str) -> torch.device:
             raise DeviceError(
                 f"device {name!r} was asked for, but there are only {torch.cuda.device_count()} CUDA devices"
             )
-    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
+    return usable_here(torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu"))
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -47,4 +49,9 @@ def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Mo
     """
     device = choose_device(config.device)
     dtype = choose_precision(config.precision, device)
-    return device, dtype, forms.load_form(config.model, device, dtype)
+    try:
+        return device, dtype, forms.load_form(config.model, device, dtype)
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise DeviceError(f"out of memory on {device} while loading {config.model}: {error}") from error

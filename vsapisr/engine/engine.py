@@ -7,6 +7,7 @@ made in :mod:`vsapisr.engine.worker`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -20,6 +21,7 @@ from ..picture.colour import from_rgb, to_rgb
 from ..picture.guard import keep_colours
 from ..picture.planes import read_tile
 from ..picture.tiles import Tile
+from .forked import usable_here
 from .frame import Frame, Job
 from .graphs import GraphedNetwork
 from .worker import Worker
@@ -55,15 +57,30 @@ class Engine:
 
     def close(self) -> None:
         worker, self.worker = self.worker, None
-        if worker:
+        if worker and worker.process == os.getpid():  # a forked child has its parent's engines, but not their workers
             worker.release()
 
     def get(self, frame: Frame, tile: Tile) -> tuple[Future[list[Tensor]], bool]:
         """The samples of what is kept of ``tile``, enlarged, when they are computed; nothing is taken over here."""
-        if self.worker is None:
+        worker = self.worker
+        if worker is None:
             raise DeviceError("the filter was closed")
+        if worker.process != os.getpid():
+            worker = self.worker_after_fork()
         samples = read_tile(frame.planes, frame.conversion.source, tile)
-        return self.worker.submit(Job(self, samples, frame.conversion, tile)), False
+        return worker.submit(Job(self, samples, frame.conversion, tile)), False
+
+    def worker_after_fork(self) -> Worker:
+        """A new worker for an engine that this process has from its parent."""
+        usable_here(self.device)
+        with Worker.lock:
+            if self.worker.process != os.getpid():
+                self.worker = Worker.acquire(self.device)
+        return self.worker
+
+    def give_back(self) -> int:
+        """See :class:`~vsapisr.engine.upscaler.Results`; the engine frees its own between two batches."""
+        return 0
 
     @torch.inference_mode()
     def compute(self, jobs: list[Job], samples: list[list[Tensor]]) -> list[list[Tensor]]:

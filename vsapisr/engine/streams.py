@@ -151,6 +151,8 @@ class Pipeline:
         self.flights: deque[Flight] = deque()
         self.changed = threading.Condition()
         self.closing = False
+        self.broken: BaseException | None = None
+        """What ended the delivering thread."""
         self.deliverer: threading.Thread | None = None
         if streams.asynchronous:
             self.deliverer = threading.Thread(target=self.deliver_all, name="vsapisr results", daemon=True)
@@ -161,7 +163,11 @@ class Pipeline:
         batch.
         """
         with self.changed:
-            self.changed.wait_for(lambda: sum(f.work.owner is work.owner for f in self.flights) < work.limit)
+            self.changed.wait_for(lambda: self.broken or self.of_owner(work) < work.limit)
+            broken = self.broken
+        if broken is not None:
+            work.fail(broken)
+            return
         flight = Flight(work)
         try:
             self.launch(flight)
@@ -173,7 +179,13 @@ class Pipeline:
             return
         with self.changed:
             self.flights.append(flight)
+            broken = self.broken
             self.changed.notify_all()
+        if broken is not None:
+            self.give_up(broken)
+
+    def of_owner(self, work: Work) -> int:
+        return sum(flight.work.owner is work.owner for flight in self.flights)
 
     def drained(self, error: BaseException) -> BaseException:
         """``error``, or what is worse, once nothing reads the batch's memory any more: it is given back now."""
@@ -209,13 +221,21 @@ class Pipeline:
     def deliver(self, flight: Flight) -> None:
         try:
             self.streams.wait(flight.done)
+            flight.work.deliver(flight.results)
         except BaseException as error:
             flight.work.fail(error)
-        else:
-            flight.work.deliver(flight.results)
 
     def deliver_all(self) -> None:
-        """The delivering thread: oldest first, since streams keep the order."""
+        """The delivering thread. Whatever ends it too early fails what is on its way, and what comes later."""
+        serves_a_device()
+        try:
+            self.deliver_each()
+        except BaseException as error:
+            log.exception("the thread that delivers results failed")
+            self.give_up(error)
+
+    def deliver_each(self) -> None:
+        """Oldest first, since streams keep the order."""
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.flights or self.closing)
@@ -228,6 +248,15 @@ class Pipeline:
                 self.flights.popleft()
                 self.changed.notify_all()
 
+    def give_up(self, error: BaseException) -> None:
+        with self.changed:
+            self.broken = self.broken or error
+            left = list(self.flights)
+            self.flights.clear()
+            self.changed.notify_all()
+        for flight in left:
+            flight.work.fail(self.drained(error))
+
     def close(self) -> None:
         """Deliver what is on its way, then end the thread."""
         with self.changed:
@@ -235,6 +264,11 @@ class Pipeline:
             self.changed.notify_all()
         if self.deliverer is not None:
             self.deliverer.join()
+
+
+def serves_a_device() -> None:
+    """Marks the current thread as one that must not wait for others of its kind: they may be waiting for it."""
+    threading.current_thread().serves_a_device = True  # type: ignore[attr-defined]
 
 
 def copied(source: Tensor, target: Tensor) -> Tensor:

@@ -35,16 +35,14 @@ from ..picture.tiles import Tile
 from .devices import ready
 from .engine import Engine
 from .frame import Frame, Planes
-from .memory import free_memory
-from .worker import OutOfMemory
+from .memory import lacks_memory, of_machine, trim
+from .room import tile_pixels
 
 __all__ = ["Division", "Results", "Upscaler"]
 
 log = logging.getLogger("vsapisr")
 
 Plan = tuple[Tile, ...]
-TILE_SHARE = 4  # a tile's activations may take this part of the free memory
-CPU_PIXELS = 640 * 360  # more at once gains nothing on a CPU and makes progress jerky
 
 
 class Results(Protocol):
@@ -52,6 +50,9 @@ class Results(Protocol):
 
     def get(self, frame: Frame, tile: Tile) -> tuple[Future[list[Tensor]], bool]:
         """The enlarged samples of what is kept, and whether they are another tile's."""
+
+    def give_back(self) -> int:
+        """Free the machine's memory that is held for speed alone, and hold less from now on; bytes."""
 
 
 class Division(Protocol):
@@ -87,7 +88,7 @@ class Upscaler:
         self.width, self.height = width, height
         device, dtype, network = ready(config)
         self.engine = Engine(network, device, dtype, config.batch, config.num_streams, bool(config.guard))
-        self.lock = threading.Lock()
+        self.lock, self.changes = threading.Lock(), 0
         try:
             descriptor = self.engine.descriptor
             self.scale, self.multiple = descriptor.scale, descriptor.multiple
@@ -102,17 +103,16 @@ class Upscaler:
             raise
 
     def first_tile(self) -> tuple[int, int]:
-        """The asked for tile size; a side of 0 is the largest for which a batch fits the free memory, see
-        docs/tiling.md."""
+        """The asked for tile size; a side of 0 is the largest that the device's class of memory allows. It does not
+        depend on what happens to be free, since pixels depend on it: see docs/tiling.md.
+        """
         width, height = self.config.tile
         if width and height:
             return width, height
         engine = self.engine
-        needed = engine.descriptor.values_per_pixel * engine.dtype.itemsize * engine.batch
-        pixels = free_memory(engine.device) // TILE_SHARE // needed
-        if engine.device.type == "cpu":
-            pixels = min(pixels, CPU_PIXELS)
-        automatic = self.automatic(pixels)
+        automatic = self.automatic(
+            tile_pixels(engine.device, engine.descriptor.values_per_pixel * engine.dtype.itemsize * engine.batch)
+        )
         return width or automatic[0], height or automatic[1]
 
     def automatic(self, pixels: int) -> tuple[int, int]:
@@ -127,12 +127,14 @@ class Upscaler:
         ``told`` is called with the share that is done, 0 to 1, after each tile.
         """
         while True:
-            plan, batch = self.plan, self.engine.batch
-            chosen = self.division.tiles(plan, frame) if self.division else plan
+            plan, changes = self.plan, self.changes
             try:
+                chosen = self.division.tiles(plan, frame) if self.division else plan
                 return self.fill(frame, chosen, out, told)
-            except OutOfMemory as error:
-                self.take_less(plan, batch, error)
+            except Exception as error:
+                if not lacks_memory(error):
+                    raise
+                self.take_less(plan, changes, error)
 
     def fill(self, frame: Frame, chosen: Plan, out: Planes, told: Callable[[float], None] | None) -> float:
         """A few tiles more than a batch are on their way at a time, so that memory stays bounded for any frame."""
@@ -152,22 +154,34 @@ class Upscaler:
                 told(written / len(chosen))
         return taken / (self.width * self.height)
 
-    def take_less(self, plan: Plan, batch: int, error: OutOfMemory) -> None:
-        """After running out of memory with these: smaller batches first, then smaller tiles, then give up."""
+    def take_less(self, plan: Plan, changes: int, error: Exception) -> None:
+        """After memory ran out with ``plan``: first what is held for speed alone is given back, then batches get
+        smaller, then tiles.
+
+        Raises:
+            DeviceError: there is nothing left to do without.
+        """
         device = self.engine.device
         with self.lock:
-            if self.plan is not plan or self.engine.batch != batch:
+            if self.changes != changes:
                 return  # another frame, which had a tile in the same batch, has already seen to it
-            if self.engine.batch > 1:
+            if of_machine(error, device) and (freed := self.results.give_back()):
+                trim()
+                log.warning("out of memory: going on with a smaller cache, %d MiB of tiles forgotten", freed >> 20)
+            elif self.engine.batch > 1:
                 self.engine.batch = max(self.engine.batch // 2, 1)
                 log.warning("out of memory on %s: going on with batches of %d", device, self.engine.batch)
-                return
-            y, x = plan[0].y, plan[0].x
-            smaller = self.automatic((y.stop - y.start) * (x.stop - x.start) // 2)
-            if self.plan_of(smaller) == plan:
-                raise DeviceError(f"out of memory on {device} with tiles of {smaller[0]}x{smaller[1]}: {error}")
-            log.warning("out of memory on %s: going on with tiles of %dx%d", device, *smaller)
-            self.tile, self.plan = smaller, self.plan_of(smaller)
+            else:
+                self.take_smaller_tiles(plan, error)
+            self.changes += 1
+
+    def take_smaller_tiles(self, plan: Plan, error: Exception) -> None:
+        device, y, x = self.engine.device, plan[0].y, plan[0].x
+        smaller = self.automatic((y.stop - y.start) * (x.stop - x.start) // 2)
+        if self.plan_of(smaller) == plan:
+            raise DeviceError(f"out of memory on {device} with tiles of {smaller[0]}x{smaller[1]}: {error}")
+        log.warning("out of memory on %s: going on with tiles of %dx%d", device, *smaller)
+        self.tile, self.plan = smaller, self.plan_of(smaller)
 
     def close(self) -> None:
         self.engine.close()

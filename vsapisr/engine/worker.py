@@ -7,6 +7,9 @@ How a batch travels is in :mod:`vsapisr.engine.streams`.
 from __future__ import annotations
 
 import atexit
+import copy
+import logging
+import os
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -17,14 +20,15 @@ from torch import Tensor
 
 from ..errors import DeviceError
 from .frame import Job
-from .memory import Trimmer
-from .streams import Pipeline, streams_of
+from .memory import Trimmer, lacks_memory
+from .streams import Pipeline, serves_a_device, streams_of
 
 __all__ = ["Batch", "OutOfMemory", "Worker"]
 
-SHORT_OF_MEMORY = ("not enough memory", "out of memory", "ALLOC_FAILED", "nable to find an engine")
-"""In errors of torch and of CUDA's libraries: some say of a workspace that there was no room for only that they found
-no way."""
+log = logging.getLogger("vsapisr")
+
+EXIT_SECONDS = float(os.environ.get("VSAPISR_EXIT_SECONDS", "60"))
+"""How long closing and the interpreter's exit wait for a batch in hand; the bridge waits as long for calls."""
 
 
 class OutOfMemory(Exception):
@@ -32,16 +36,23 @@ class OutOfMemory(Exception):
 
 
 class Worker:
-    """The thread of one device. It ends when its last engine is closed, or with the interpreter."""
+    """The thread of one device. It ends when its last engine is closed, or with the interpreter.
+
+    Whatever ends it otherwise fails all its jobs, those that come later too; the next engine gets a new one. A forked
+    process has none of its parent's threads and gets new ones in the same way.
+    """
 
     workers: ClassVar[dict[torch.device, Worker]] = {}
-    lock = threading.Lock()
+    lock: ClassVar[threading.RLock] = threading.RLock()
+    """Reentrant, and never held while waiting: any statement may run the garbage collector, and that may close a
+    filter."""
 
     def __init__(self, device: torch.device):
-        self.device, self.users = device, 0
+        self.device, self.users, self.process = device, 0, os.getpid()
         self.jobs: deque[Job] = deque()
         self.wake = threading.Condition()
-        self.stopping = False
+        self.ended: str | None = None
+        """Why no more jobs are taken."""
         self.thread = threading.Thread(target=self.run, name=f"vsapisr {device}", daemon=True)
         self.thread.start()
 
@@ -49,7 +60,7 @@ class Worker:
     def acquire(cls, device: torch.device) -> Worker:
         with cls.lock:
             worker = cls.workers.get(device)
-            if worker is None:
+            if worker is None or worker.ended:
                 worker = cls.workers[device] = cls(device)
             worker.users += 1
             return worker
@@ -57,22 +68,31 @@ class Worker:
     def release(self) -> None:
         with self.lock:
             self.users -= 1
-            if self.users == 0:
-                self.workers.pop(self.device, None)
-                self.stop()
+            if self.users:
+                return
+            if self.workers.get(self.device) is self:
+                del self.workers[self.device]
+        self.stop(EXIT_SECONDS)
 
-    def stop(self) -> None:
-        """Finish the batch in hand, fail what waits, end the thread."""
+    def stop(self, seconds: float) -> None:
+        """Finish the batch in hand, fail what waits, end the thread, or leave it after ``seconds``.
+
+        Called on one of the worker's own threads, where the garbage collector may have closed a filter, it waits for
+        none.
+        """
         with self.wake:
-            self.stopping = True
+            self.ended = self.ended or CLOSED
             self.wake.notify_all()
-        if threading.current_thread() is not self.thread:
-            self.thread.join()
+        if getattr(threading.current_thread(), "serves_a_device", False):
+            return
+        self.thread.join(seconds)
+        if self.thread.is_alive():
+            log.warning("%s is still at work after %g s; leaving without it", self.device, seconds)
 
     def submit(self, job: Job) -> Future[list[Tensor]]:
         with self.wake:
-            if self.stopping:
-                job.result.set_exception(DeviceError("the filter was closed"))
+            if self.ended:
+                job.result.set_exception(DeviceError(self.ended))
             else:
                 self.jobs.append(job)
                 self.wake.notify()
@@ -81,11 +101,8 @@ class Worker:
     def take(self) -> list[Job]:
         """The oldest job and others like it, up to its engine's batch; empty when stopping."""
         with self.wake:
-            self.wake.wait_for(lambda: self.jobs or self.stopping)
-            if self.stopping:
-                for job in self.jobs:
-                    job.result.set_exception(DeviceError("the filter was closed"))
-                self.jobs.clear()
+            self.wake.wait_for(lambda: self.jobs or self.ended)
+            if self.ended:
                 return []
             first = self.jobs.popleft()
             batch = [first]
@@ -98,12 +115,33 @@ class Worker:
             return batch
 
     def run(self) -> None:
-        trim, pipeline = Trimmer(), Pipeline(streams_of(self.device))
-        while jobs := self.take():
-            pipeline.start(Batch(jobs))
-            jobs = None  # do not hold tiles while waiting
-            trim()
-        pipeline.close()
+        serves_a_device()
+        jobs: list[Job] = []
+        try:
+            trim, pipeline = Trimmer(), Pipeline(streams_of(self.device))
+            while jobs := self.take():
+                pipeline.start(Batch(jobs))
+                jobs = []  # do not hold tiles while waiting
+                trim()
+            pipeline.close()
+        except BaseException as error:
+            self.end(f"the worker of {self.device} failed: {described(error)}", jobs)
+            log.exception("the worker of %s failed", self.device)
+        else:
+            self.end(CLOSED, [])
+
+    def end(self, reason: str, in_hand: list[Job]) -> None:
+        """Nobody waits for a thread that is gone."""
+        with self.wake:
+            if self.ended in (None, CLOSED):
+                self.ended = reason
+            left = [*in_hand, *self.jobs]
+            self.jobs.clear()
+        for job in left:
+            refuse(job.result, DeviceError(self.ended))
+
+
+CLOSED = "the filter was closed"
 
 
 class Batch:
@@ -124,17 +162,43 @@ class Batch:
             job.result.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-            isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT_OF_MEMORY)
-        )
+        memory = lacks_memory(error)
         if memory:
             self.owner.short_of_memory = True
         for job in self.jobs:
-            job.result.set_exception(OutOfMemory(str(error)) if memory else error)
+            refuse(job.result, OutOfMemory(str(error)) if memory else own(error))
+
+
+def refuse(result: Future[list[Tensor]], error: BaseException) -> None:
+    """Unless there is a result already."""
+    if not result.done():
+        result.set_exception(error)
+
+
+def own(error: BaseException) -> BaseException:
+    """A copy for one of several threads that will raise it: each hangs its own frames, with the planes in them, on
+    it."""
+    try:
+        return copy.copy(error).with_traceback(error.__traceback__)
+    except Exception:
+        return RuntimeError(described(error))
+
+
+def described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 @atexit.register
 def stop_workers() -> None:
-    """A thread inside torch must not see the interpreter go away."""
+    """A thread inside torch must not see the interpreter go away, unless it is stuck there."""
     for worker in list(Worker.workers.values()):
-        worker.stop()
+        worker.stop(EXIT_SECONDS)
+
+
+def forget_workers() -> None:
+    """In a forked child, where the parent's threads do not exist, and a lock may have been held by one of them."""
+    Worker.workers, Worker.lock = {}, threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -15,6 +16,16 @@ from .grl_inference import GRLInference
 
 _loaded: weakref.WeakValueDictionary[tuple, nn.Module] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """A thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def inference_form(grl: GRL, device: torch.device, dtype: torch.dtype) -> nn.Module:

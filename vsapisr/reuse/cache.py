@@ -106,8 +106,11 @@ class TileCache:
             self.forget(key, entry)
             entry.result.set_exception(error)
             return
-        tensors = compact(tensors)
-        self.count(key, entry, sum(tensor.nbytes for tensor in tensors) + sum(part.nbytes for part in entry.samples))
+        try:
+            tensors = compact(tensors)
+            self.count(key, entry, sum(tensor.nbytes for tensor in tensors) + sum(part.nbytes for part in entry.samples))
+        except BaseException:  # such as a lack of memory: what is kept is for speed alone, the result is there
+            self.forget(key, entry)
         entry.result.set_result(tensors)
 
     def count(self, key: Hashable, entry: Entry, size: int) -> None:
@@ -131,6 +134,16 @@ class TileCache:
         """Forget an entry if it is there; the lock is held."""
         if entry := self.entries.pop(key, None):
             self.used -= entry.size
+
+    def give_back(self) -> int:
+        """Forget all that is computed, and keep at most half as much from now on; bytes."""
+        with self.lock:
+            freed = self.used
+            for key in [key for key, entry in self.entries.items() if entry.size]:
+                self.drop(key)
+            if freed:
+                self.budget = min(self.budget, freed) // 2
+            return freed
 
     def clear(self) -> None:
         with self.lock:

@@ -105,7 +105,8 @@ class ClipUpscaler:
         """
         used = [m for m in (n - 1, n, n + 1) if m in frames] if self.divides else [n]
         if self.holder is not None:
-            frames = {m: self.holder.get(m, frames, properties) for m in used}
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity differ from everything: not held
+                frames = {m: self.holder.get(m, frames, properties) for m in used}
         conversion = Conversion(self.source, colour, self.target, out_colour)
         around = {m: frames[m] for m in used if m != n}
         return self.upscaler.render(Frame(frames[n], conversion, n, around), out)

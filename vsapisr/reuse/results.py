@@ -45,6 +45,9 @@ class CachedResults:
         samples = views(frame.planes, frame.conversion.source, tile)
         return self.cache.get(key_of(frame, tile, self.signatures), samples, lambda: self.others.get(frame, tile)[0])
 
+    def give_back(self) -> int:
+        return self.cache.give_back() + self.others.give_back()
+
 
 def key_of(frame: Frame, tile: Tile, signatures: Signatures) -> Hashable:
     """Equal for tiles that are to be looked at as one."""

@@ -4,6 +4,12 @@
 #include <stddef.h>
 
 /* The best that can be asked for. */
+/* What a caller compares with its own idea of these structures: the number, then the sizes. */
+EXPORT const long *vsapisr_degrade_abi(void) {
+    static const long facts[] = {VSAPISR_DEGRADE_ABI, sizeof(Picture), sizeof(Noise), sizeof(Axis), sizeof(Steps)};
+    return facts;
+}
+
 EXPORT int vsapisr_degrade_level(void) {
     int level = processor_level();
     return level < AVX512 ? level : AVX512;

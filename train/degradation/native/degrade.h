@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* One more with every change that a caller must know of: of these structures, or of what the functions take and do. */
+#define VSAPISR_DEGRADE_ABI 1
+
 typedef struct {
     const void *image; /* (height, width, 3): float, or bytes, which are taken as 0..1 */
     long bytes;        /* whether they are bytes */

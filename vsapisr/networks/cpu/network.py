@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "VSAPISR_NATIVE"
 """Environment: ``0`` for torch's operators, or the path of a library; read once."""
+ABI = 1
+"""VSAPISR_ABI of native/network.h, which the structures below repeat."""
 LEVELS = {"avx2": 1, "avx512": 2, "avx512_bf16": 3, "amx_bf16": 4}
 MAX_THREADS = 256
 FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -65,7 +67,8 @@ class ImageStruct(ctypes.Structure):
 
 @cache
 def load_library() -> ctypes.CDLL | None:
-    library = libraries.load(__file__, "cpu", VARIABLE)
+    sizes = map(ctypes.sizeof, (BlockStruct, NetworkStruct, ImageStruct))
+    library = libraries.load(__file__, "cpu", VARIABLE, "vsapisr_abi", ABI, *sizes)
     try:
         if library is None or not library.vsapisr_level():
             return None

@@ -22,6 +22,12 @@ static const struct {
 };
 #endif
 
+/* What a caller compares with its own idea of these structures: the number, then the sizes. */
+EXPORT const long *vsapisr_abi(void) {
+    static const long facts[] = {VSAPISR_ABI, sizeof(Block), sizeof(Network), sizeof(Image)};
+    return facts;
+}
+
 /* The best that can be asked for, but AMX. */
 EXPORT int vsapisr_level(void) {
     return processor_level();

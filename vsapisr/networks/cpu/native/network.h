@@ -7,6 +7,9 @@
 #ifndef VSAPISR_NETWORK_H
 #define VSAPISR_NETWORK_H
 
+/* One more with every change that a caller must know of: of these structures, of how weights are packed, of functions. */
+#define VSAPISR_ABI 1
+
 typedef struct Block {
     const float *window_weight, *window_bias; /* 64 -> 96: queries, keys, values of two heads */
     const float *stripe_weight, *stripe_bias;
