@@ -168,7 +168,7 @@ def test_a_library_of_another_version_is_not_used(
     library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     class Longer(compiled._Noise):
-        _fields_ = [("more", ctypes.c_long)]  # noqa: RUF012
+        _fields_ = [("more", ctypes.c_long)]
 
     for name, value in (("ABI", compiled.ABI + 1), ("_Noise", Longer)):
         with monkeypatch.context() as patch:

@@ -42,7 +42,7 @@ def test_a_lack_of_memory_is_recognised_whoever_says_so():
     for words in (
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "GET was unable to find an engine to execute this computation",
-        "[enforce fail at alloc_cpu.cpp:73] data. DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes.",
+        "[enforce fail at alloc_cpu.cpp:73] data. DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte",
         "std::bad_alloc",
     ):
         assert lacks_memory(RuntimeError(words)), words
@@ -143,7 +143,8 @@ def test_limits_of_a_container(tmp_path):
     assert limit_and_used(second) == [(700 * MIB, 400 * MIB)]
     first = groups(tmp_path / "v1", "9:name=systemd:/x\n4:cpu,memory:/docker/abc\n0::/\n", {
         # the path is the host's: inside, the container's own group is at the top
-        f"{top}/memory/memory.limit_in_bytes": f"{512 * MIB}\n", f"{top}/memory/memory.usage_in_bytes": f"{100 * MIB}\n",
+        f"{top}/memory/memory.limit_in_bytes": f"{512 * MIB}\n",
+        f"{top}/memory/memory.usage_in_bytes": f"{100 * MIB}\n",
         f"{top}/memory/memory.stat": f"cache 1\ntotal_inactive_file {10 * MIB}\n",
     })  # fmt: skip
     assert limit_and_used(first) == [(512 * MIB, 90 * MIB)]
@@ -202,7 +203,8 @@ def test_running_out_in_the_thread_that_asks_counts_too(monkeypatch):
         return get(frame, tile)
 
     monkeypatch.setattr(upscaler.engine, "get", refused)
-    image, out = np.random.default_rng(2).integers(0, 256, (3, 80, 80), dtype=np.uint8), np.zeros((3, 320, 320), np.uint8)
+    image = np.random.default_rng(2).integers(0, 256, (3, 80, 80), dtype=np.uint8)
+    out = np.zeros((3, 320, 320), np.uint8)
     upscaler.render(Frame(list(image), Conversion(RGB24, FULL, RGB24, FULL)), list(out))
     assert np.array_equal(out, image.repeat(4, 1).repeat(4, 2)) and upscaler.tile != (80, 80)
     upscaler.close()

@@ -192,7 +192,7 @@ def test_a_library_of_another_version_is_not_used(
     """After an update that did not compile it again: it would take the structures for others."""
 
     class Longer(native.ImageStruct):
-        _fields_ = [("more", ctypes.c_long)]  # noqa: RUF012
+        _fields_ = [("more", ctypes.c_long)]
 
     for name, value in (("ABI", native.ABI + 1), ("ImageStruct", Longer)):
         with monkeypatch.context() as patch:

@@ -173,8 +173,8 @@ void python_close(void) {
     drop(time);
     if (left > 0)
         return;
-    fprintf(stderr, "vsapisr: %d calls are still running after %g s; leaving without them\n", atomic_load(&python_inside),
-            patience());
+    fprintf(stderr, "vsapisr: %d calls are still running after %g s; leaving without them\n",
+            atomic_load(&python_inside), patience());
     PyObject *module = python.PyImport_ImportModule("vsapisr.bridge.forked");
     if (module)
         drop(python.PyObject_CallMethod(module, "leave_core", NULL));

@@ -11,6 +11,7 @@
  *   close()              called once, when the filter is freed or when the interpreter exits
  * Several threads call render at once. The GIL is held only while Python runs. */
 #include "nodes.h"
+#include "source.h"
 #include "values.h"
 
 #include <stdio.h>
@@ -263,34 +264,6 @@ static const VSFrame *VS_CC upscale_get_frame(int n, int reason, void *data, voi
     return frame;
 }
 
-/* Hands on the source's frames: a node of our own, so that what is asked of its cache concerns no other user of the clip. */
-static const VSFrame *VS_CC source_get_frame(int n, int reason, void *data, void **frame_data, VSFrameContext *context,
-                                             VSCore *core, const VSAPI *vsapi) {
-    (void)frame_data, (void)core;
-    if (reason == arInitial)
-        vsapi->requestFrameFilter(n, data, context);
-    return reason == arAllFramesReady ? vsapi->getFrameFilter(n, data, context) : NULL;
-}
-
-static void VS_CC source_free(void *data, VSCore *core, const VSAPI *vsapi) {
-    (void)core;
-    vsapi->freeNode(data);
-}
-
-/* Left to itself the core keeps about twenty frames: with more asked for again and again, each would be made many times. */
-static void keep_source(Filter *filter, VSCore *core, const VSAPI *vsapi) {
-    VSCoreInfo info;
-    VSFilterDependency dependency = {filter->source, rpStrictSpatial};
-    VSNode *own = vsapi->createVideoFilter2("UpscaleSource", vsapi->getVideoInfo(filter->source), source_get_frame, source_free,
-                                            fmParallel, &dependency, 1, filter->source, core);
-    if (!own)
-        return;
-    filter->source = own; /* which owns the other now */
-    vsapi->getCoreInfo(core, &info);
-    vsapi->setCacheMode(own, cmForceEnable);
-    vsapi->setCacheOptions(own, 1, filter->window + info.numThreads, -1);
-}
-
 static void VS_CC upscale_create(const VSMap *in, VSMap *out, void *user, VSCore *core, const VSAPI *vsapi) {
     char error[ERROR_SIZE] = "Upscale: out of memory";
     Filter *filter = calloc(1, sizeof *filter);
@@ -310,7 +283,7 @@ static void VS_CC upscale_create(const VSMap *in, VSMap *out, void *user, VSCore
     }
     if (done) {
         if (filter->window)
-            keep_source(filter, core, vsapi); /* without it everything works, slower */
+            filter->source = source_kept(filter->source, filter->window, core, vsapi);
         VSFilterDependency dependency = {filter->source, filter->has_needs ? rpGeneral : rpStrictSpatial};
         vsapi->createVideoFilter(out, "Upscale", &filter->video, upscale_get_frame, upscale_free, fmParallel,
                                  &dependency, 1, filter, core);

@@ -74,9 +74,10 @@ class Engine:
         """A new worker for an engine that this process has from its parent."""
         usable_here(self.device)
         with Worker.lock:
-            if self.worker.process != os.getpid():
-                self.worker = Worker.acquire(self.device)
-        return self.worker
+            worker = self.worker
+            if worker is None or worker.process != os.getpid():
+                worker = self.worker = Worker.acquire(self.device)
+        return worker
 
     def give_back(self) -> int:
         """See :class:`~vsapisr.engine.upscaler.Results`; the engine frees its own between two batches."""

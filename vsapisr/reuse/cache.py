@@ -108,7 +108,8 @@ class TileCache:
             return
         try:
             tensors = compact(tensors)
-            self.count(key, entry, sum(tensor.nbytes for tensor in tensors) + sum(part.nbytes for part in entry.samples))
+            size = sum(tensor.nbytes for tensor in tensors) + sum(part.nbytes for part in entry.samples)
+            self.count(key, entry, size)
         except BaseException:  # such as a lack of memory: what is kept is for speed alone, the result is there
             self.forget(key, entry)
         entry.result.set_result(tensors)
