@@ -152,6 +152,20 @@ def test_the_oldest_graph_goes_after_it_has_run(device: Device) -> None:
     assert not graphed.recorded and graphed.pool is None
 
 
+def test_graphs_are_bounded_by_what_they_keep(device: Device) -> None:
+    """Shapes of one size of batch and of several count alike; the last graph stays whatever its size."""
+    one = 2 * torch.ones(1, 3, 8, 8).nbytes
+    graphed = GraphedNetwork(Network(), room=4 * one)
+    for batch in (1, 2, 3):
+        for _ in range(2):
+            graphed(torch.ones(batch, 3, 8, 8))
+            assert sum(kept.size for kept in graphed.recorded.values() if kept) <= 4 * one
+    assert [key[0][0] for key in graphed.recorded] == [3]
+    for _ in range(2):
+        graphed(torch.ones(9, 3, 8, 8))
+    assert [key[0][0] for key in graphed.recorded] == [9]
+
+
 @pytest.mark.parametrize("failure", [torch.OutOfMemoryError("none left"), RuntimeError("capture failed\nin detail")])
 def test_where_no_graph_can_be_it_goes_on_without(device: Device, failure: Exception, caplog) -> None:
     net = Network()

@@ -147,3 +147,19 @@ def test_near_reuse_gives_the_same_frames_in_any_order(tiny):
     assert digest(clip.apisr.Upscale(**arguments).get_frame(7)) == wanted[7]
     node = clip.apisr.Upscale(cache=0, **arguments)
     assert [digest(frame.result()) for frame in [node.get_frame_async(n) for n in numbers]] == wanted
+
+
+def test_other_users_of_the_clip_are_left_alone():
+    """What reuse=2 asks of a cache is asked of a node of our own: the clip's is as with any other filter on it."""
+
+    def asked(use) -> list[int]:
+        seen: list[int] = []
+        base = vs.core.std.BlankClip(width=16, height=16, format=vs.RGB24, length=8)
+        source = base.std.ModifyFrame(base, lambda n, f: seen.append(n) or f.copy())
+        used = use(source)
+        for _ in range(3):
+            source.get_frame(5)
+        del used
+        return seen
+
+    assert asked(lambda clip: clip.apisr.Upscale(device="cpu", reuse=2)) == asked(lambda clip: clip.std.Invert())

@@ -14,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from .. import __version__
+from ..engine.memory import free_memory, total_memory
+from ..engine.room import CPU_PIXELS, memory_class
 from ..errors import WeightsError
 from ..networks.cpu import network as native
 from ..networks.grl import GRLConfig
@@ -70,13 +72,14 @@ def plugin() -> str:
 
 def devices() -> Iterator[str]:
     """CPU and CUDA devices under the names that ``device`` takes."""
-    memory = psutil.virtual_memory()
+    cpu = torch.device("cpu")
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count()
     yield (
         f"  cpu: {processor()}, {cores} cores, {torch.get_num_threads()} threads, "
-        f"{memory.available / GB:.1f} of {memory.total / GB:.1f} GB free"
+        f"{free_memory(cpu) / GB:.1f} of {total_memory(cpu) / GB:.1f} GB free"
     )
     yield f"       {kernels()}"
+    yield f"       automatic tiles of at most {CPU_PIXELS:,} pixels"
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         try:
@@ -88,6 +91,7 @@ def devices() -> Iterator[str]:
             f"  cuda:{index}: {properties.name}, compute capability {properties.major}.{properties.minor}, "
             f"{free / GB:.1f} of {total / GB:.1f} GB free"
         )
+        yield f"       automatic tiles as for a device of {memory_class(properties.total_memory) >> 30} GiB"
 
 
 def kernels() -> str:

@@ -24,6 +24,7 @@ from ..picture.tiles import Tile
 from .forked import usable_here
 from .frame import Frame, Job
 from .graphs import GraphedNetwork
+from .room import graph_bytes
 from .worker import Worker
 
 __all__ = ["Engine"]
@@ -48,7 +49,7 @@ class Engine:
     ):
         cuda = device.type == "cuda"
         self.descriptor = descriptor_of(network)
-        self.network = GraphedNetwork(network) if cuda else network
+        self.network = GraphedNetwork(network, room=graph_bytes(device)) if cuda else network
         self.device, self.dtype, self.guard = device, dtype, guard
         self.batch = batch or (4 if cuda else 1)
         self.flights = flights or FLIGHTS

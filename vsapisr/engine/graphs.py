@@ -13,7 +13,8 @@ from torch import Tensor
 
 log = logging.getLogger("vsapisr")
 
-LIMIT = 8  # graphs held; each keeps its input and its output, and they share one pool for everything between
+LIMIT = 80
+"""Shapes remembered: a pyramid of tiles has up to 17, and batches four sizes; what graphs keep is bounded in bytes."""
 
 
 @dataclass(eq=False)
@@ -26,6 +27,11 @@ class Recorded:
     held: object = None
     """What it reads besides, which the network itself may forget."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps for itself; all graphs share one pool for everything between."""
+        return self.input.nbytes + self.output.nbytes
+
 
 class GraphedNetwork:
     """``network`` on CUDA, replayed from a graph from its second call with a shape on.
@@ -34,8 +40,9 @@ class GraphedNetwork:
     The first call with a shape compiles, measures and fills caches, none of which may happen while a graph is captured.
     """
 
-    def __init__(self, network: Callable[[Tensor], Tensor], limit: int = LIMIT):
-        self.network, self.limit = network, limit
+    def __init__(self, network: Callable[[Tensor], Tensor], limit: int = LIMIT, room: int | None = None):
+        """``limit`` shapes are remembered, and graphs keep ``room`` bytes or one graph; None: as many as they like."""
+        self.network, self.limit, self.room = network, limit, room
         self.recorded: OrderedDict[tuple, Recorded | None] = OrderedDict()
         self.pool: tuple[int, int] | None = None
         self.possible = True
@@ -63,10 +70,13 @@ class GraphedNetwork:
     def keep(self, key: tuple, recorded: Recorded | None) -> None:
         self.recorded[key] = recorded
         self.recorded.move_to_end(key)
-        while len(self.recorded) > self.limit:
+        while len(self.recorded) > 1 and (len(self.recorded) > self.limit or self.too_large()):
             if next(iter(self.recorded.values())) is not None:
                 torch.cuda.current_stream().synchronize()  # it may still be running
             self.recorded.popitem(last=False)
+
+    def too_large(self) -> bool:
+        return self.room is not None and sum(one.size for one in self.recorded.values() if one) > self.room
 
     def record(self, x: Tensor) -> Recorded | None:
         """A graph for inputs like ``x``; None, and no further tries, if that cannot be done."""

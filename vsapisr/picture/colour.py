@@ -199,8 +199,9 @@ def from_rgb(rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int
     """(1, 3, H, W) RGB -> samples of the planes of what is left without ``margin`` (top, bottom, left, right).
 
     The margin is what chroma's filter sees beyond the tile; values are clamped to [0, 1] and rounded to nearest.
+    What is no number, as half precision gives where it overflows, becomes 0 before anything is made of its neighbours.
     """
-    rgb = rgb.to(torch.float32).clamp(0, 1)
+    rgb = torch.nan_to_num(rgb.to(torch.float32), nan=0.0, posinf=1.0, neginf=0.0).clamp_(0, 1)
     if format.color_family == RGB:
         values = list(rgb.unbind(1))
     else:
