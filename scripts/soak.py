@@ -21,12 +21,14 @@ from safetensors.torch import save_file
 from scripts.bench.network import parse_sizes
 from train.media.progress import Progress
 from vsapisr.networks.grl import GRL, GRLConfig
+from vsapisr.weights.hidden import described
 
 
 def small_network(folder: str) -> str:
     """A network of the same kind, a twentieth of the size."""
     path = Path(folder) / "small.safetensors"
-    save_file(GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16)).state_dict(), path)
+    network = GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16))
+    save_file(network.state_dict(), path, metadata=described(network.config))
     return str(path)
 
 

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from safetensors.torch import save_file
 
 import vsapisr
 from vsapisr.cli import main
 from vsapisr.networks.cpu import network as native
 from vsapisr.networks.grl import GRLConfig
 
-from .networks import perturbed
+from .networks import perturbed, write
 from .pictures import ramp
 
 pytest.importorskip("typer", reason="the extra cli is not installed")
@@ -40,8 +39,7 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def model(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     metadata = {"iterations": "12", "config": '{"seed": 3, "codecs": ["h264"]}'}
-    save_file(perturbed(SMALL, amount=0.01).state_dict(), path, metadata=metadata)
-    return str(path)
+    return str(write(perturbed(SMALL, amount=0.01), path, **metadata))
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ from .networks import perturbed
 
 ROOT = Path(__file__).parents[1]
 TINY = GRLConfig(dim=16, depths=(2, 2), mlp_dim=24, bias_dim=16)
+KNOWN = json.dumps({"network": {"window": 8, "anchor_down": 2}})
 
 
 def run_folder(folder: Path, name: str = "last.pth", **more: object) -> Path:
@@ -34,6 +35,7 @@ def run_folder(folder: Path, name: str = "last.pth", **more: object) -> Path:
         "stage": 2,
         "init": "runs/first",
         "data": {"folder": "my anime", "batch": 32},
+        "network": {"window": 8, "anchor_down": 2},
     }
     folder.mkdir(exist_ok=True)
     state = {
@@ -77,7 +79,9 @@ def test_metadata_tell_how_it_was_made_but_not_where(tmp_path):
     assert metadata["iterations"] == "1234" and metadata["drawings"] == "42" and metadata["arm"] == "no lines"
     assert metadata["losses"] == "1 l1 / 0.2 adversarial" and "init" not in metadata
     assert metadata["vsapisr"] == vsapisr.__version__ and json.loads(metadata["validation"]) == {"psnr_y.light": 27.5}
-    assert json.loads(metadata["config"]) == {"stage": 2, "data": {"batch": 32}}
+    network = {"window": 8, "anchor_down": 2}
+    assert json.loads(metadata["config"]) == {"stage": 2, "data": {"batch": 32}, "network": network}
+    assert network.items() <= json.loads(metadata["network"]).items()
     again = tmp_path / "again.pth"
     export(configured(target, again))
     content = torch.load(again, weights_only=True)
@@ -96,7 +100,9 @@ def test_a_run_s_best_comes_before_its_last(tmp_path):
 def test_weights_can_be_mixed(tmp_path, share):
     folder, target = run_folder(tmp_path / "run"), tmp_path / "mixed.safetensors"
     other = {name: value * 3 - 1 for name, value in perturbed(TINY).state_dict().items()}
-    checkpoint.save(tmp_path / "other.pth", {"ema": other, "iteration": 77, "metadata": {"stage": "1"}})
+    checkpoint.save(
+        tmp_path / "other.pth", {"ema": other, "iteration": 77, "metadata": {"stage": "1"}, "config": KNOWN}
+    )
     export(ExportConfig(source=str(folder), target=(str(target),), blend=str(tmp_path / "other.pth"), share=share))
     loaded = weights.load(target).state_dict()
     for name, value in perturbed(TINY).state_dict().items():
@@ -155,7 +161,7 @@ def test_unusable_sources_are_named(tmp_path):
             export(configured(source, target))
     large = perturbed(TINY)
     large.conv_last.bias.data[0] = 1e6
-    checkpoint.save(tmp_path / "large.pth", {"ema": large.state_dict(), "iteration": 1})
+    checkpoint.save(tmp_path / "large.pth", {"ema": large.state_dict(), "iteration": 1, "config": KNOWN})
     with pytest.raises(ArgumentError, match="too large for fp16"):
         export(configured(tmp_path / "large.pth", target, precision="fp16"))
     assert not target.exists()
@@ -202,3 +208,30 @@ def test_the_filter_takes_both_files_for_the_same(tmp_path):
     frames = [clip.apisr.Upscale(model=str(path), device="cpu").get_frame(0) for path in targets]
     assert (frames[0].width, frames[0].height) == (96, 64)
     assert all(bytes(frames[0][plane]) == bytes(frames[1][plane]) for plane in range(3))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_another_window_stays_through_export(tmp_path, suffix):
+    wide = GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16, window=16, anchor_down=4)
+    said = json.dumps({"network": {"window": 16, "anchor_down": 4}})
+    folder = run_folder(tmp_path / "run", ema=perturbed(wide).state_dict(), config=said)
+    target, again = tmp_path / f"w{suffix}", tmp_path / "again.safetensors"
+    export(configured(folder, target))
+    export(configured(target, again))
+    assert weights.load(target).config == weights.load(again).config == wide
+    other = run_folder(tmp_path / "other", ema=perturbed(wide).state_dict(), config=KNOWN)
+    with pytest.raises(ArgumentError, match="blend.*same sizes"):  # all shapes are equal
+        export(ExportConfig(source=str(folder), target=(str(tmp_path / "x.pth"),), blend=str(other)))
+
+
+def test_what_a_file_does_not_say_can_be_told_to_export(tmp_path):
+    bare, target = tmp_path / "bare.pth", tmp_path / "w.safetensors"
+    torch.save(perturbed(TINY).state_dict(), bare)
+    with pytest.raises(WeightsError, match="does not say the window"):
+        export(configured(bare, target))
+    export(ExportConfig(source=str(bare), target=(str(target),), window=16, anchor_down=4))
+    assert weights.load(target).config.window == 16
+    with pytest.raises(WeightsError, match="contradictory: .16, 4. by metadata, .8, 2. by you"):
+        export(ExportConfig(source=str(target), target=(str(tmp_path / "x.pth"),), window=8, anchor_down=2))
+    with pytest.raises(ArgumentError, match="anchor_down"):
+        ExportConfig(source=str(bare), target=(str(target),), window=16)

@@ -17,9 +17,10 @@ import psutil
 import pytest
 import torch
 import vapoursynth as vs
-from safetensors.torch import save_file
 
 from vsapisr.networks.grl import GRL, GRLConfig
+
+from .networks import write
 
 core = vs.core
 SCRIPT = """
@@ -41,9 +42,7 @@ def tiny(tmp_path_factory) -> Path:
     """A real network, small and with weights that make something of every input."""
     torch.manual_seed(3)
     model = GRL(GRLConfig(dim=16, depths=(1, 1), mlp_dim=16, bias_dim=16))
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(model.state_dict(), path)
-    return path
+    return write(model, tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 def digest(frame: vs.VideoFrame) -> str:

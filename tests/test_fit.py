@@ -224,8 +224,11 @@ def test_stage_2_starts_from_the_best_validated_average(folder, tmp_path):
     (first / "best.pth").unlink()
     with pytest.raises(VsapisrError, match="init: .* has no best.pth"):
         config_run(second_stage(folder, second, init=str(first)))
-    with pytest.raises(VsapisrError, match="other sizes"):
-        config_run(second_stage(folder, second, init=str(first / "last.pth"), network={"dim": 32}))
+    for network in ({"dim": 32}, {"window": 16}, {"anchor_down": 4}):  # of the last two no tensor's shape tells
+        with pytest.raises(VsapisrError, match="other sizes"):
+            config_run(second_stage(folder, second, init=str(first / "last.pth"), network=network))
+    with pytest.raises(VsapisrError, match="^network.window: 16 .* 8, as the run in"):
+        fit(config(settings(folder, first, validation=check, network={"window": 16})))
 
 
 def config_run(values: dict) -> Run:

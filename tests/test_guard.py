@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.networks import perturbed
+from tests.networks import perturbed, write
 from tests.pictures import shapes
 from vsapisr import upscale_image
 from vsapisr.config import UpscaleConfig
@@ -86,9 +86,7 @@ def test_rows_with_gaps_between_them() -> None:
 
 
 def test_images_through_the_filter_s_engine(tmp_path) -> None:
-    from safetensors.torch import save_file
-
-    save_file(perturbed().state_dict(), path := tmp_path / "wild.safetensors")
+    path = write(perturbed(), tmp_path / "wild.safetensors")
     small = shapes(3, 40, 32)
     grey = np.repeat(small[..., :1], 3, axis=2)
     wild, kept = (upscale_image(grey, model=str(path), device="cpu", guard=on) for on in (0, 1))

@@ -20,7 +20,7 @@ from vsapisr.weights import files as weights
 from vsapisr.weights import published
 from vsapisr.weights.published import PUBLISHED, FetchError, Published, fetch
 
-from .networks import perturbed
+from .networks import perturbed, write
 
 SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
 
@@ -28,8 +28,7 @@ SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim
 @pytest.fixture(scope="module")
 def content(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("content") / "small.pth"
-    torch.save({"model_state_dict": perturbed(SMALL).state_dict(), "iteration": 1}, path)
-    return path.read_bytes()
+    return write(perturbed(SMALL), path).read_bytes()
 
 
 @pytest.fixture(scope="module")

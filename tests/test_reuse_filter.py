@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from safetensors.torch import save_file
 
 from vsapisr.networks.grl import GRL, GRLConfig
+
+from .networks import write
 
 core = vs.core
 COUNT = 10
@@ -21,9 +22,8 @@ COUNT = 10
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> str:
     torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(GRL(GRLConfig(dim=16, depths=(1, 1), mlp_dim=16, bias_dim=16)).state_dict(), path)
-    return str(path)
+    net = GRL(GRLConfig(dim=16, depths=(1, 1), mlp_dim=16, bias_dim=16))
+    return str(write(net, tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
 
 
 def drawn(held: int = 3) -> vs.VideoNode:

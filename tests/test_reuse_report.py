@@ -7,7 +7,6 @@ import pytest
 import torch
 import vapoursynth as vs
 from PIL import Image
-from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from scripts.cel import Painter
@@ -16,6 +15,8 @@ from vsapisr.cli.commands_reuse import app
 from vsapisr.cli.report import ReuseReport, summary
 from vsapisr.config import UpscaleConfig
 from vsapisr.networks.grl import GRL, GRLConfig
+
+from .networks import write
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def clip(tmp_path_factory):
 @pytest.mark.parametrize("reuse", [1, 2])
 def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
     torch.manual_seed(3)
-    save_file(GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16)).state_dict(), tmp_path / "tiny.safetensors")
+    write(GRL(GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16)), tmp_path / "tiny.safetensors")
     node = vs.core.bs.VideoSource(str(clip)).apisr.Upscale(
         model=str(tmp_path / "tiny.safetensors"), device="cpu", reuse=reuse
     )

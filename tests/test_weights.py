@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from train.export.published_layout import derived
 from vsapisr.errors import WeightsError
 from vsapisr.networks.grl import GRL, GRLConfig
 from vsapisr.weights import files as weights
+
+from .networks import perturbed, write
 
 SMALL = GRLConfig(dim=32, depths=(1, 2), heads_window=2, heads_stripe=4, mlp_dim=48, bias_dim=16)
 
@@ -29,8 +35,7 @@ def same(a: GRL, b: GRL) -> bool:
 
 
 def test_hyperparameters_come_from_the_weights(small, tmp_path):
-    save_file(small.state_dict(), tmp_path / "small.safetensors")
-    loaded = weights.load(tmp_path / "small.safetensors")
+    loaded = weights.load(write(small, tmp_path / "small.safetensors"))
     assert loaded.config == SMALL
     assert same(small, loaded) and not loaded.training
 
@@ -39,14 +44,14 @@ def test_hyperparameters_come_from_the_weights(small, tmp_path):
 @pytest.mark.parametrize("prefix", ["", "_orig_mod.", "module.", "_orig_mod.module."])
 def test_layouts(small, tmp_path, holder, prefix):
     state = {prefix + name: value for name, value in small.state_dict().items()}
-    state[prefix + "table_w"] = torch.zeros(1)
+    state |= {prefix + name: value for name, value in derived(small).items()}
     content = state if holder is None else {holder: state, "iteration": 7, "opt": {"lr": 1e-4}}
     torch.save(content, tmp_path / "w.pth")
     assert same(small, weights.load(tmp_path / "w.pth"))
 
 
 def test_half_precision_files_load(small, tmp_path):
-    save_file({k: v.half() for k, v in small.state_dict().items()}, tmp_path / "h.safetensors")
+    write(copy.deepcopy(small).half(), tmp_path / "h.safetensors")
     assert weights.load(tmp_path / "h.safetensors").conv_first.weight.dtype == torch.float32
 
 
@@ -63,9 +68,9 @@ class RunsCode:
 
 def bad_files(small, folder):
     """(file, what the error says after the file's name)."""
-    state = small.state_dict()
+    state = derived(small) | small.state_dict()
     torch.save(state, folder / "whole.pth")
-    save_file(state, folder / "whole.safetensors")
+    write(small, folder / "whole.safetensors")
     for kind in ("pth", "safetensors"):
         data = (folder / f"whole.{kind}").read_bytes()
         (folder / f"cut.{kind}").write_bytes(data[: len(data) // 2])
@@ -133,9 +138,10 @@ def test_the_folder_of_a_run_leads_to_its_checkpoint(tmp_path):
 def test_any_damage_has_an_error(small, tmp_path):
     """Bytes of checkpoints in both of torch's forms, and of safetensors, changed or cut off."""
     rng, path = np.random.default_rng(5), tmp_path / "damaged.pth"
-    torch.save(small.state_dict(), tmp_path / "zip.pth")
-    torch.save(small.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    save_file(small.state_dict(), tmp_path / "a.safetensors")
+    state = derived(small) | small.state_dict()
+    torch.save(state, tmp_path / "zip.pth")
+    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    write(small, tmp_path / "a.safetensors")
     for source in ("zip.pth", "old.pth", "a.safetensors"):
         whole, refused = (tmp_path / source).read_bytes(), 0
         for number in range(40):
@@ -154,3 +160,61 @@ def test_the_shipped_models_load():
     for name, path in weights.shipped().items():
         assert weights.load(weights.find(name)).config == GRLConfig(drop_path=0.1)
         assert path.with_suffix(".md").is_file() and path.stat().st_size < 4.2e6
+
+
+WIDE = GRLConfig(dim=16, depths=(1,), mlp_dim=16, bias_dim=16, window=16, anchor_down=4)
+
+
+def said_by(net: GRL, how: str, path: Path) -> Path:
+    """The weights of ``net`` in a file that says its window in one way."""
+    sizes = {"network": {"window": net.config.window, "anchor_down": net.config.anchor_down}}
+    if how == "metadata":
+        return write(net, path.with_suffix(".safetensors"))
+    if how == "a run's configuration":
+        save_file(net.state_dict(), path.with_suffix(".safetensors"), metadata={"config": json.dumps(sizes)})
+        return path.with_suffix(".safetensors")
+    if how == "a checkpoint":
+        torch.save({"ema": net.state_dict(), "config": json.dumps(sizes)}, path)
+    elif how == "opt":
+        torch.save({"model_state_dict": net.state_dict(), "opt": {"config": json.dumps(sizes)}}, path)
+    else:
+        torch.save({f"module.{name}": value for name, value in (derived(net) | net.state_dict()).items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("how", ["metadata", "a run's configuration", "a checkpoint", "opt", "buffers"])
+def test_a_window_that_no_shape_shows_is_what_the_file_says(tmp_path, how):
+    net = perturbed(WIDE)
+    loaded = weights.load(said_by(net, how, tmp_path / "wide.pth"))
+    assert loaded.config == WIDE
+    picture = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(loaded(picture), net(picture))
+
+
+def test_a_window_that_nothing_says_is_refused(tmp_path):
+    net = perturbed(WIDE)
+    bare, wrong = tmp_path / "bare.safetensors", tmp_path / "wrong.pth"
+    save_file(net.state_dict(), bare)
+    with pytest.raises(WeightsError, match=r"bare.safetensors does not say the window .* --window 8 --anchor-down 2"):
+        weights.load(bare)
+    assert weights.load(bare, (16, 4)).config == WIDE
+    sizes = json.dumps({"window": 8, "anchor_down": 2})
+    torch.save({"params": derived(net) | net.state_dict(), "opt": {"network": sizes}}, wrong)
+    with pytest.raises(WeightsError, match=r"contradictory: \(8, 2\) by metadata, \(16, 4\) by buffers"):
+        weights.load(wrong)
+
+
+@pytest.mark.parametrize(("window", "down"), [(10**9, 1), (7, 1), (8, 3), (8, 0), (-8, 2), (0, 0)])
+def test_a_window_that_cannot_be_is_refused(small, tmp_path, window, down):
+    path = write(small, tmp_path / "w.safetensors", network=json.dumps({"window": window, "anchor_down": down}))
+    with pytest.raises(WeightsError, match=f"window {window} and anchor_down {down} are not accepted"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "null", '{"window": "8", "anchor_down": 2}', '{"window": 8}', "[" * 9999]
+)
+def test_words_that_say_nothing_are_no_window(small, tmp_path, text):
+    with pytest.raises(WeightsError, match="does not say the window"):
+        weights.load(write(small, tmp_path / "w.safetensors", network=text, config=text))

@@ -9,18 +9,18 @@ import copy
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 
 import vsapisr
 from vsapisr.errors import VsapisrError
 from vsapisr.networks.grl import GRL
 from vsapisr.weights import files as weights
+from vsapisr.weights.hidden import described
 from vsapisr.writing import write_atomically
 
 from ..fit import checkpoint
@@ -57,6 +57,11 @@ class ExportConfig:
     """
     share: float = 0.5
     """Of ``blend`` in the mixture: 0 leaves ``source`` as it is, 1 is ``blend`` alone."""
+    window: int = 0
+    """Of a ``source`` that does not say it: the side of its network's windows (published GRLs have 8). 0: as it says.
+    """
+    anchor_down: int = 0
+    """The same for the side of the squares that anchors average (published GRLs have 2)."""
 
     def __post_init__(self) -> None:
         check(bool(self.target), "target", self.target, f"one or more files ending in {', '.join(SUFFIXES)}")
@@ -64,6 +69,9 @@ class ExportConfig:
             check(Path(name).suffix in SUFFIXES, "target", name, f"a file ending in {', '.join(SUFFIXES)}")
         check(self.precision in PRECISIONS, "precision", self.precision, ", ".join(PRECISIONS))
         check(0 <= self.share <= 1, "share", self.share, "0 to 1")
+        for key in ("window", "anchor_down"):
+            check(getattr(self, key) >= 0, key, getattr(self, key), "0 or more")
+        check(bool(self.window) == bool(self.anchor_down), "anchor_down", self.anchor_down, "both with window, or none")
 
 
 @dataclass(frozen=True)
@@ -104,26 +112,22 @@ def without_places(value: Any, key: str = "") -> Any:
 
 def of_checkpoint(state: dict[str, Any], path: Path) -> Source:
     """The averaged weights, and the run's configuration, iterations, validation and metadata as text."""
-    network = GRL(weights.hyperparameters(state["ema"], path))
-    network.load_state_dict(state["ema"])
-    config = without_places(json.loads(state.get("config") or "{}"))
-    metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(config)}
+    said = state.get("config") or "{}"
+    network = weights.network_of(weights.Contents(state["ema"], {"config": said}, path))
+    metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(without_places(json.loads(said)))}
     if state.get("validation"):
         metadata["validation"] = json.dumps(state["validation"])
     return Source(network, without_places(state.get("metadata", {})) | metadata)
 
 
-def of_weights(path: Path) -> Source:
+def of_weights(path: Path, hidden: tuple[int, int] | None) -> Source:
     """A weight file; its metadata if it is safetensors."""
-    network, metadata = weights.load(path), {}
-    if path.suffix == ".safetensors":
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-    return Source(network, metadata)
+    file = weights.contents(path)
+    return Source(weights.network_of(file, hidden), file.metadata if path.suffix == ".safetensors" else {})
 
 
-def read_source(source: str) -> Source:
-    """What ``source`` names, in eval mode.
+def read_source(source: str, hidden: tuple[int, int] | None = None) -> Source:
+    """What ``source`` names, in eval mode; ``hidden`` is (window, anchor_down) of a file that does not say them.
 
     Raises:
         VsapisrError: it is missing, damaged or of another network.
@@ -145,9 +149,10 @@ def read_source(source: str) -> Source:
         # Else another layout of weights, or :mod:`vsapisr.weights.files` will say what is wrong with it.
         with contextlib.suppress(checkpoint.CheckpointError):
             state = checkpoint.load(path)
-    made = of_checkpoint(state, path) if state and "ema" in state else of_weights(path)
+    made = of_checkpoint(state, path) if state and "ema" in state else of_weights(path, hidden)
     metadata = {name: value for name, value in made.metadata.items() if name != "format"} | {
-        "vsapisr": vsapisr.__version__
+        "vsapisr": vsapisr.__version__,
+        **described(made.network.config),
     }
     return Source(made.network.eval().requires_grad_(False), metadata)
 
@@ -180,7 +185,7 @@ def blended(source: Source, source_name: str, name: str, share: float) -> Source
     """
     other, network = read_source(name), copy.deepcopy(source.network)
     state, there = network.state_dict(), other.network.state_dict()
-    same = {key: value.shape for key, value in state.items()} == {key: value.shape for key, value in there.items()}
+    same = replace(network.config, drop_path=0) == replace(other.network.config, drop_path=0)
     check(same, "blend", name, f"a network of the same sizes as {source_name!r}")
     network.load_state_dict({key: value.lerp(there[key], share) for key, value in state.items()})
     about = {
@@ -200,7 +205,8 @@ def export(config: ExportConfig, **metadata: str) -> ExportReport:
     Raises:
         VsapisrError: the source cannot be used, the onnx package is missing, or a file cannot be written.
     """
-    source, written, dtype = read_source(config.source), {}, PRECISIONS[config.precision]
+    hidden = (config.window, config.anchor_down) if config.window else None
+    source, written, dtype = read_source(config.source, hidden), {}, PRECISIONS[config.precision]
     if config.blend:
         source = blended(source, config.source, config.blend, config.share)
     source = Source(source.network, source.metadata | metadata)

@@ -33,11 +33,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from vsapisr.errors import VsapisrError
 
-__all__ = ["LIGHT", "CheckpointError", "averaged", "load", "save"]
+__all__ = ["LIGHT", "CheckpointError", "load", "save"]
 
 LIGHT = ("ema", "iteration", "config", "metadata", "validation", "best", "history")
 """What ``best.pth`` holds."""
@@ -85,11 +84,3 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or ("ema" not in state and "term" not in state):
         raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")
     return state
-
-
-def averaged(path: Path) -> dict[str, Tensor] | None:
-    """The averaged weights in a checkpoint of this project; None when ``path`` is anything else."""
-    try:
-        return load(path)["ema"]
-    except (CheckpointError, KeyError):
-        return None

@@ -21,7 +21,6 @@ from ..model.discriminator import Discriminator
 from ..model.ema import EMA
 from ..model.forward import forward
 from ..model.start import start_as_interpolation
-from . import checkpoint
 from .config import FROM_NOTHING, FitConfig, rate_factor
 
 __all__ = ["Parts", "initial_generator"]
@@ -36,7 +35,7 @@ def initial_generator(config: FitConfig) -> GRL:
 
     Raises:
         ArgumentError: a folder without a best.pth, or weights of a network of other sizes.
-        WeightsError, CheckpointError: the file cannot be used.
+        WeightsError: the file cannot be used.
     """
     model = GRL(config.network)
     if config.init in FROM_NOTHING or not config.init:
@@ -51,18 +50,11 @@ def initial_generator(config: FitConfig) -> GRL:
                 f"init: {config.init!r} has no {BEST}, which validation chooses during a run; accepted: a "
                 "folder with one, or the path of any checkpoint or weight file"
             )
-    found = checkpoint.averaged(path) or weights.load(weights.find(str(path)))
-    if isinstance(found, GRL):
-        found = found.state_dict()
-    sizes = replace(
-        weights.hyperparameters(found, path),
-        window=config.network.window,
-        anchor_down=config.network.anchor_down,
-        drop_path=config.network.drop_path,
-    )
+    found = weights.load(weights.find(str(path)))
+    sizes = replace(found.config, drop_path=config.network.drop_path)
     if sizes != config.network:
         raise ArgumentError(f"init: the network in {config.init} has other sizes ({sizes}) than the table [network]")
-    model.load_state_dict(found)
+    model.load_state_dict(found.state_dict())
     return model
 
 

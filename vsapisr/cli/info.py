@@ -129,11 +129,10 @@ def content(path: Path) -> tuple[weights.GRLConfig, int, str]:
     Raises:
         WeightsError: see :mod:`vsapisr.weights.files`.
     """
-    state = weights.read(path)
-    types = sorted({NAMES.get(value.dtype, str(value.dtype)) for value in state.values() if value.is_floating_point()})
-    cleaned = weights.clean(state)
-    count = sum(value.numel() for value in cleaned.values())
-    return weights.hyperparameters(cleaned, path), count, ", ".join(types)
+    file = weights.contents(path)
+    types = sorted({NAMES.get(one.dtype, str(one.dtype)) for one in file.tensors.values() if one.is_floating_point()})
+    count = sum(value.numel() for value in file.state.values())
+    return weights.hyperparameters(file), count, ", ".join(types)
 
 
 def summary(path: Path) -> str:
@@ -160,7 +159,7 @@ def inside(model: str, raw: bool = False) -> Iterator[str]:
     yield f"SHA-256 {published.hash_of(path)}"
     yield ""
     yield "Hyperparameters"
-    for name in ("dim", "depths", "heads_window", "heads_stripe", "mlp_dim", "bias_dim"):
+    for name in ("dim", "depths", "heads_window", "heads_stripe", "mlp_dim", "bias_dim", "window", "anchor_down"):
         yield f"  {name}: {getattr(config, name)}"
     kept = metadata(path)
     if raw:

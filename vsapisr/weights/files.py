@@ -9,16 +9,20 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import WeightsError
 from ..networks.grl import GRL, GRLConfig
 from . import published
+from .hidden import METADATA, hidden_sizes
 
 MODELS = Path(__file__).parent / "models"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -59,8 +63,33 @@ def find(model: str) -> Path:
     )
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What is in a weight file."""
+
+    tensors: dict[str, Tensor]
+    """Under the names that the file has."""
+    metadata: dict[str, str]
+    """What it says of them: safetensors' own, or what PyTorch files of this project and of its ``export`` hold."""
+    path: Path
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        """See :func:`clean`."""
+        return clean(self.tensors)
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` or PyTorch file, under the names that are in it."""
+    return contents(path).tensors
+
+
+def contents(path: Path) -> Contents:
+    """All that is of use in a ``.safetensors`` or PyTorch file.
+
+    Raises:
+        WeightsError: it cannot be read, is none of these, or wants to run code.
+    """
     try:
         with open(path, "rb") as file:
             start = file.read(9)
@@ -68,16 +97,18 @@ def read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from None
     if start[8:] == b"{" or path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            with safe_open(path, "pt") as opened:
+                metadata = dict(opened.metadata() or {})
+            return Contents(load_file(path), metadata, path)
         except (SafetensorError, ValueError, json.JSONDecodeError) as error:
             raise WeightsError(f"{path} is truncated or no safetensors file ({error})") from None
     if start.startswith((b"PK", b"\x80")):
-        return read_pickle(path)
+        return Contents(*read_pickle(path), path)
     raise WeightsError(f"{path} is neither a safetensors nor a PyTorch file")
 
 
-def read_pickle(path: Path) -> dict[str, Tensor]:
-    """A PyTorch file, zip or old style, in the published layout or any of the usual ones."""
+def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a PyTorch file, zip or old style, in the published layout or any of the usual ones."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
@@ -89,13 +120,23 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
+    metadata = said_beside(content)
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
     if not isinstance(content, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
-    return dict(content)
+    return dict(content), metadata
+
+
+def said_beside(content: Any) -> dict[str, str]:
+    """Text beside the weights: a checkpoint's ``config``, and what ``export`` puts under ``opt``."""
+    if not isinstance(content, Mapping):
+        return {}
+    said = content.get("opt")
+    places = (content, said if isinstance(said, Mapping) else {})
+    return {key: place[key] for place in places for key in (METADATA, "config") if isinstance(place.get(key), str)}
 
 
 def foreign_global(path: Path, error: str) -> str | None:
@@ -131,8 +172,16 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return cleaned
 
 
-def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
-    """Read the configuration off the shapes of the weights (``path`` is for the error)."""
+def hyperparameters(file: Contents, hidden: tuple[int, int] | None = None) -> GRLConfig:
+    """The configuration of the network in ``file``: most of it is in the shapes of its weights, the rest it says.
+
+    Args:
+        hidden: (window, anchor_down), where the file need not say them.
+
+    Raises:
+        WeightsError: another network, or see :func:`.hidden.hidden_sizes`.
+    """
+    state, path = file.state, file.path
     attention = "layers.0.blocks.0.attn."
     first, bias = "conv_first.weight", attention + "window_attn.attn_transform.cpb_mlp.0.weight"
     window, stripe = (
@@ -150,7 +199,10 @@ def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
     blocks = [re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name) for name in state]
     places = {(int(m[1]), int(m[2])) for m in blocks if m}
     depths = tuple(len({b for s, b in places if s == stage}) for stage in range(1 + max(s for s, _ in places)))
+    window_side, down = hidden_sizes(file.tensors, file.metadata, path, hidden)
     return GRLConfig(
+        window=window_side,
+        anchor_down=down,
         dim=state[first].shape[0],
         depths=depths,
         heads_window=state[window].shape[0],
@@ -160,14 +212,23 @@ def hyperparameters(state: Mapping[str, Tensor], path: Path) -> GRLConfig:
     )
 
 
-def load(path: Path) -> GRL:
+def load(path: Path, hidden: tuple[int, int] | None = None) -> GRL:
     """The readable network with the weights of ``path``, fp32, on the CPU, in eval mode.
 
+    Args:
+        hidden: (window, anchor_down), for a file that does not say them.
+
     Raises:
-        WeightsError: missing, truncated, foreign or dangerous file, or weights that are not finite.
+        WeightsError: missing, truncated, foreign or dangerous file, weights that are not finite, or a network whose
+            window is not known.
     """
-    state = clean(read(path))
-    model = GRL(hyperparameters(state, path))
+    return network_of(contents(path), hidden)
+
+
+def network_of(file: Contents, hidden: tuple[int, int] | None = None) -> GRL:
+    """:func:`load` of what was read before."""
+    state, path = file.state, file.path
+    model = GRL(hyperparameters(file, hidden))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
