@@ -26,9 +26,9 @@ pytest.importorskip("rich", reason="the extra cli is not installed")
 from typer.testing import CliRunner
 
 from vsapisr.cli import images
-from vsapisr.cli.commands import app
 from vsapisr.cli.comparison import HEADER, MARGIN, PANEL
 from vsapisr.cli.progress import Meter
+from vsapisr.cli.videos import app
 from vsapisr.weights import published
 
 SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
@@ -139,7 +139,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "text.png": " is no image that can be read",
         "gone.png": " does not exist",
         "empty.jpg": " is no image that can be read",
-        "folder.png": " is a folder; image files are needed",
+        "folder.png": " is a folder without pictures or videos",
         "float.tiff": " has samples of a kind that is not supported (mode F)",
     }
 
@@ -213,7 +213,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch):
         (["--batch", "65"], "batch must be 0 (automatic) to 64, got 65"),
         (["--output", "x.jpg"], "output must end in .png, which is what is written, got x.jpg"),
         (["--output", "no/such/x.png"], f"the folder of output {Path('no/such/x.png')} does not exist"),
-        (["b.png", "--output", "x.png"], "output must be a folder for 2 images, got x.png"),
+        (["b.png", "--output", "x.png"], "output must be a folder for 2 files, got x.png"),
     ],
 )
 def test_wrong_options(options, message):

@@ -174,7 +174,9 @@ def test_a_library_of_another_version_is_not_used(
         with monkeypatch.context() as patch:
             patch.setattr(compiled, name, value)
             assert compiled.steps.__wrapped__() is None
-        assert caplog.records.pop().getMessage().startswith(
-            str(libraries.path(compiled.__file__, "degrade", compiled.VARIABLE))
+        assert (
+            caplog.records.pop()
+            .getMessage()
+            .startswith(str(libraries.path(compiled.__file__, "degrade", compiled.VARIABLE)))
         )
     assert compiled.steps.__wrapped__() is not None and not caplog.records

@@ -192,7 +192,7 @@ def test_the_command(publish, cache, content):
     pytest.importorskip("rich", reason="the extra cli is not installed")
     from typer.testing import CliRunner
 
-    from vsapisr.cli.commands import app
+    from vsapisr.cli.videos import app
 
     publish("good")
     result = CliRunner().invoke(app, ["fetch", "small"])

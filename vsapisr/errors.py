@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "ClipError", "DeviceError", "VsapisrError", "WeightsError"]
+__all__ = ["ArgumentError", "ClipError", "DeviceError", "VideoError", "VsapisrError", "WeightsError"]
 
 
 class VsapisrError(Exception):
@@ -23,3 +23,7 @@ class WeightsError(VsapisrError, ValueError):
 
 class DeviceError(VsapisrError, RuntimeError):
     """The chosen device is not there or cannot do what was asked."""
+
+
+class VideoError(VsapisrError, RuntimeError):
+    """A video cannot be read, upscaled or written as it was asked for."""

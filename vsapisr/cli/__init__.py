@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-EXTRA = ("typer", "rich", "PIL", "cv2")
+EXTRA = ("typer", "rich", "PIL", "cv2", "av")
 """Modules that only the extra brings."""
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     if not all(map(find_spec, EXTRA)):
         print('vsapisr: this command needs the cli extra: pip install "vsapisr[cli]"', file=sys.stderr)
         raise SystemExit(2)
-    from .commands_reuse import app
+    from .videos import app
 
     app(prog_name="vsapisr")
 

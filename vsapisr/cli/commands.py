@@ -1,4 +1,6 @@
-"""``vsapisr upscale | compare | info | fetch``. Torch is imported by the commands that use it, not for ``--help``."""
+"""``vsapisr compare | info | fetch``, and pictures for ``upscale``.
+
+Torch is imported by the commands that use it, not for ``--help``."""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from typer.core import TyperGroup
 from ..config import SCALE, UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
 from ..weights import published
-from .outputs import places, png, vacant
+from .outputs import png, vacant
 from .progress import Meter
 
 
@@ -96,31 +98,8 @@ def ready(config: UpscaleConfig) -> Any:
     return ready(config)[-1]
 
 
-@app.command()
-def upscale(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Image files: PNG, JPEG, WebP, AVIF and more.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|FOLDER", help="Where to write; else NAME_4x.png beside NAME. Several images need a folder."
-        ),
-    ] = None,
-    force: Force = False,
-    model: Model = DEFAULT.model,
-    tilesize: Tilesize = "0",
-    overlap: Overlap = DEFAULT.overlap,
-    guard: Guard = bool(DEFAULT.guard),
-    device: Device = DEFAULT.device,
-    precision: Precision = DEFAULT.precision,
-    batch: Batch = DEFAULT.batch,
-) -> None:
-    """Enlarge images four times and write them as PNG.
-
-    Alpha channels are enlarged by Lanczos. A file that cannot be read is reported, the others go on, and the exit
-    status is 1.
-    """
-    config = settings(model, tilesize, overlap, guard, device, precision, batch)
-    targets = places(inputs, output)
+def pictures(inputs: list[Path], targets: list[Path], config: UpscaleConfig, force: bool) -> int:
+    """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
     with console().status("loading the model"):
         from . import images
 
@@ -141,8 +120,7 @@ def upscale(
             done += pixels
             meter.update(done)
     del network
-    if failed:
-        raise typer.Exit(1)
+    return failed
 
 
 def forward(meter: Meter, done: float, pixels: float, share: float) -> None:

@@ -1,0 +1,123 @@
+"""What ``vsapisr upscale`` is given: files by their content, folders with what is in them, and where results go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ArgumentError, VideoError
+from .outputs import png
+
+__all__ = ["Job", "jobs"]
+
+CONTAINERS = (".mkv", ".mp4", ".mov")
+FILES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
+FILES += (*CONTAINERS, ".webm", ".avi", ".ts", ".m2ts", ".m4v", ".y4m")
+"""An output that ends so is a file; a folder may have a point in its name."""
+PARTS = ".work"  # end of the name of a folder with a video's parts
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file and where its result goes."""
+
+    source: Path | None
+    """None: a script without a video."""
+    target: Path
+    video: bool
+
+
+def is_picture(path: Path) -> bool | None:
+    """Is it an image for Pillow (True), a media file for libav (False), or neither (None)?"""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.format != "MPEG":  # Pillow knows the beginning of such videos, and nothing more
+                return True
+    except Exception:  # whatever its plugins raise
+        pass
+    from ..video.probe import probe
+
+    try:
+        probe(path)
+    except VideoError:
+        return None
+    return False
+
+
+def within(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Files of a folder by name, also of those below it; none of ours that are being made."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
+            yield path
+        elif recursive and path.is_dir() and not path.name.endswith(PARTS):
+            yield from within(path, recursive)
+
+
+def jobs(
+    inputs: list[Path], output: Path | None, recursive: bool, ending: str, container: str, script: bool = False
+) -> tuple[list[Job], list[str], list[str]]:
+    """(what is to be done, notes, faults of inputs); ``ending`` is added to names, as ``_4x``. Files that were named
+    and cannot be read are among the jobs, as what reads them says why. The folder ``output`` is made.
+
+    Raises:
+        ArgumentError: ``output`` does not fit.
+    """
+    found: list[tuple[Path, Path, bool]] = []  # (file, folder that it was found in, is it a video)
+    faults: list[str] = []
+    strange = 0
+    for given in inputs:
+        if not given.is_dir():
+            found.append((given, given.parent, is_picture(given) is False))
+            continue
+        inside = [(path, is_picture(path)) for path in within(given, recursive)]
+        stems = {path.with_name(path.stem + ending) for path, kind in inside if kind is not None}
+        kept = [(path, kind) for path, kind in inside if kind is not None and path.with_suffix("") not in stems]
+        strange += sum(kind is None for _, kind in inside)
+        found += [(path, given, not kind) for path, kind in kept]
+        if not kept:
+            more = "" if recursive else "; --recursive looks into its folders too"
+            faults.append(f"{given} is a folder without pictures or videos{more}")
+    notes = [f"{strange} files in the folders are neither pictures nor videos"] if strange else []
+    if script and not inputs:
+        return [Job(None, single(output, container), True)], notes, faults
+    alone = len(found) == 1 and not inputs[0].is_dir()
+    if output is not None and alone and not output.is_dir() and output.suffix.lower() in FILES:
+        path, _, video = found[0]
+        return [Job(path, single(output, container) if video else png(output), video)], notes, faults
+    made = []
+    for path, root, video in found:
+        folder = path.parent if output is None else output / path.parent.relative_to(root)
+        made.append(Job(path, folder / f"{path.stem}{ending}{container if video else '.png'}", video))
+    if output is not None:
+        if (output.exists() and not output.is_dir()) or output.suffix.lower() in FILES:
+            raise ArgumentError(f"output must be a folder for {len(found)} files, got {output}")
+        for job in made:
+            make(job.target.parent)
+    return made, notes, faults
+
+
+def single(output: Path | None, container: str) -> Path:
+    """A file for one video.
+
+    Raises:
+        ArgumentError: it cannot be one.
+    """
+    if output is None:
+        raise ArgumentError("output is needed for a script without a video")
+    if output.suffix.lower() not in CONTAINERS:
+        raise ArgumentError(f"output of a video must end in {', '.join(CONTAINERS)}, got {output}")
+    if not output.parent.is_dir():
+        raise ArgumentError(f"the folder of output {output} does not exist")
+    return output
+
+
+def make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"output {folder} cannot be made ({error.strerror})") from None

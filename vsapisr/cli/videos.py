@@ -1,0 +1,180 @@
+"""``vsapisr upscale``: pictures and whole videos."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from ..config import UpscaleConfig
+from ..described import described
+from ..errors import ArgumentError, VideoError, VsapisrError
+from ..video.settings import VideoSettings, options
+from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
+from .commands_reuse import app
+from .inputs import CONTAINERS, Job, jobs
+from .watching import Watch
+
+__all__ = ["app"]
+
+OWN: dict[str, tuple[Any, Any]] = {
+    "inputs": (
+        Annotated[list[Path] | None, typer.Argument(metavar="INPUT", help="Videos, pictures, and folders of them.")],
+        None,
+    ),
+    "output": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE|FOLDER|-",
+                help="Where to write; else NAME_4x.mkv or NAME_4x.png beside NAME. Several files need a folder. - "
+                "writes one video as y4m to the standard output.",
+            ),
+        ],
+        None,
+    ),
+    "force": (Force, False),
+    "recursive": (Annotated[bool, typer.Option("--recursive", help="Folders with all that is below them.")], False),
+    "container": (Annotated[str, typer.Option(help="Of videos: mkv, which holds everything, mp4 or mov.")], "mkv"),
+    "as_json": (
+        Annotated[bool, typer.Option("--json", help="Of videos: a line with a JSON object for each event.")],
+        False,
+    ),
+}
+"""Options that are neither the filter's nor of the video's settings: (type, default)."""
+KNOWN: dict[str, Any] = {
+    "model": Model,
+    "tilesize": Tilesize,
+    "overlap": Overlap,
+    "guard": Guard,
+    "device": Device,
+    "precision": Precision,
+    "batch": Batch,
+    "encoder_options": Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the encoder, as FFmpeg names it; repeatable.")
+    ],
+    "script": Annotated[
+        Path | None,
+        typer.Option(help="A VapourSynth script whose output is upscaled; in it, source is the path of INPUT."),
+    ],
+}
+"""Options of the filter and of videos whose types are others than the configurations'."""
+ELSE = {"tilesize": "0", "guard": True, "encoder_options": None}
+"""Their defaults."""
+
+
+def signature() -> inspect.Signature:
+    """The options: our own, then every field of the video's settings and of the filter's, with the words below it."""
+    found = dict(OWN)
+    for kind in (VideoSettings, UpscaleConfig):
+        words, types = described(kind), get_type_hints(kind)
+        for field in fields(kind):
+            if field.name in ("upscale", "format"):
+                continue
+            stated = KNOWN.get(field.name, Annotated[types[field.name], typer.Option(help=words.get(field.name))])
+            found[field.name] = stated, ELSE.get(field.name, field.default)
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=stated)
+            for name, (stated, default) in found.items()
+        ]
+    )
+
+
+def upscale(**given: Any) -> None:
+    """Enlarge videos and pictures four times.
+
+    Of a video all else is kept: sound, subtitles, fonts, chapters, names, and every frame's own time. Killed at any
+    moment, the same command goes on. Pictures are written as PNG; alpha channels are enlarged by Lanczos. What cannot
+    be read is reported, the others go on, and the exit status is 1.
+    """
+    inputs, output = given["inputs"] or [], given["output"]
+    settings = settings_of(given)
+    if not inputs and settings.script is None:
+        raise ArgumentError("nothing to upscale: give a video, a picture or a folder")
+    container = f".{given['container']}"
+    if container not in CONTAINERS:
+        raise ArgumentError(f"container must be one of mkv, mp4, mov, got {given['container']!r}")
+    found, notes, faults = jobs(
+        inputs, output, given["recursive"], f"_{settings.size}", container, settings.script is not None
+    )
+    for fault in faults:
+        typer.echo(f"vsapisr: {fault}", err=True)
+    stills = [job for job in found if not job.video]
+    failed = len(faults)
+    if stills:
+        sources, targets = [job.source for job in stills if job.source], [job.target for job in stills]
+        failed += pictures(sources, targets, settings.upscale, given["force"])
+    failed += videos_of([job for job in found if job.video], settings, given["force"], given["as_json"], notes)
+    if failed:
+        raise typer.Exit(1)
+
+
+upscale.__signature__ = signature()  # type: ignore[attr-defined]
+upscale.__annotations__ = {name: one.annotation for name, one in signature().parameters.items()}
+app.command()(upscale)
+
+
+def settings_of(given: dict[str, Any]) -> VideoSettings:
+    """From the options.
+
+    Raises:
+        ArgumentError: a value that is not accepted.
+    """
+    own = {field.name: given[field.name] for field in fields(UpscaleConfig) if field.name in given}
+    own |= {"tilesize": sides(given["tilesize"]), "guard": int(given["guard"])}
+    wish = {field.name: given[field.name] for field in fields(VideoSettings) if field.name in given}
+    wish["encoder_options"] = options(given["encoder_options"] or [])
+    wish["script"] = None if given["script"] is None else str(given["script"].absolute())
+    return VideoSettings(upscale=UpscaleConfig(**own), **wish)
+
+
+def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: bool, notes: list[str]) -> int:
+    """The number that failed."""
+    if not found:
+        return 0
+    with console().status("loading the model"):
+        from ..video.run import upscale_video
+
+        network = ready(settings.upscale)  # kept, so that it is not loaded again for every video
+    failed = 0
+    with Watch(console(), as_json, [length(job.source) for job in found]) as watch:
+        for note in notes:
+            watch.say(note)
+        for number, job in enumerate(found):
+            name = job.source or settings.script
+            watch.begin(number, str(name))
+            try:
+                clash(job, found[:number])
+                done = upscale_video(job.source, job.target, settings, force=force, told=watch.told)
+                watch.say(f"{name} -> {done.path}, {done.frames} frames, {done.bytes / 1e6:.1f} MB")
+            except (VsapisrError, MemoryError) as error:
+                failed += 1
+                watch.say(f"vsapisr: {error or f'{name}: not enough memory'}")
+            except KeyboardInterrupt:
+                watch.say("stopped; the same command goes on where it was")
+                raise typer.Exit(130) from None
+    del network
+    return failed
+
+
+def clash(job: Job, before: list[Job]) -> None:
+    """
+    Raises:
+        VideoError: another video's result has the same place.
+    """
+    if any(job.target == other.target for other in before):
+        raise VideoError(f"{job.source} would be written to {job.target}, as a video before it; give another --output")
+
+
+def length(source: Path | None) -> float:
+    """Seconds of a video, 0 if they are not known."""
+    from ..video.probe import probe
+
+    try:
+        return probe(source).seconds if source is not None else 0.0
+    except VideoError:
+        return 0.0

@@ -1,0 +1,103 @@
+"""VapourSynth's formats and PyAV's, and a frame of the one as a frame of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import av
+import numpy as np
+
+from ..errors import ArgumentError
+
+__all__ = ["Tags", "choose", "format_of", "name_of", "picture"]
+
+GRAY, RGB, YUV = 1, 2, 3
+SAME = {  # what hardware takes -> what it is made from without loss
+    "nv12": "yuv420p",
+    "p010le": "yuv420p10le",
+    "p210le": "yuv422p10le",
+    "yuv444p10msble": "yuv444p10le",
+    "gbrp10msble": "gbrp10le",
+}
+
+Tags = dict[str, int]
+"""Colour of a whole video, as ITU-T H.273 counts: matrix, primaries, transfer; range (0 limited, 1 full), chroma."""
+
+
+def name_of(format: Any) -> str:
+    """The pixel format of libav with the planes of a VapourSynth format of integers."""
+    bits = "" if format.bits_per_sample == 8 else f"{format.bits_per_sample}le"
+    if format.color_family == GRAY:
+        return f"gray{bits}"
+    if format.color_family == RGB:
+        return f"gbrp{bits}"
+    sampling = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (2, 0): "411", (2, 2): "410", (0, 1): "440"}
+    return f"yuv{sampling[format.subsampling_w, format.subsampling_h]}p{bits}"
+
+
+def format_of(name: str) -> int:
+    """VapourSynth's number of a pixel format of libav.
+
+    Raises:
+        ArgumentError: it has none.
+    """
+    import vapoursynth as vs
+
+    plain = SAME.get(name, name)
+    for number in vs.PresetVideoFormat:
+        if number == vs.NONE:
+            continue
+        format = vs.core.get_video_format(number)
+        if format.sample_type == vs.INTEGER and name_of(format) == plain:
+            return int(number)
+    raise ArgumentError(f"pixel-format {name!r} is none that VapourSynth has planes for; such as yuv420p10le is")
+
+
+def choose(encoder: str, wanted: str | None, source: Any) -> str:
+    """The pixel format to encode: ``wanted``, or 10 bit in the source's subsampling, or what comes next to it.
+
+    Raises:
+        ArgumentError: the encoder is not there, or does not take what is wanted.
+    """
+    try:
+        found = av.codec.Codec(encoder, "w")
+    except ValueError:
+        raise ArgumentError(f"this PyAV has no encoder named {encoder!r}") from None
+    if found.type != "video":
+        raise ArgumentError(f"{encoder} is no encoder of video")
+    known = [format.name for format in found.video_formats or ()]
+    if wanted is not None:
+        if known and wanted not in known:
+            raise ArgumentError(f"{encoder} does not take pixel-format {wanted!r}; it takes {', '.join(known)}")
+        return wanted
+    family: tuple[str, ...] = {GRAY: ("gray", "yuv420p"), RGB: ("yuv444p", "yuv420p")}.get(source.color_family, ())
+    if not family:
+        own = name_of(source.replace(sample_type=0, bits_per_sample=8))
+        family = (own, "yuv420p") if own in ("yuv420p", "yuv422p") else (own, "yuv444p", "yuv422p", "yuv420p")
+    deep = max(10, source.bits_per_sample if source.bits_per_sample in (12,) else 10)
+    back = {plain: hardware for hardware, plain in SAME.items()}
+    for plain in family:
+        for name in (f"{plain}{deep}le", f"{plain}10le", plain):
+            for one in (name, back.get(name, name)):
+                if one in known:
+                    return one
+    raise ArgumentError(f"{encoder} takes none of 8 or 10 bit; choose with --pixel-format: {', '.join(known)}")
+
+
+def picture(frame: Any, name: str, tags: Mapping[str, int]) -> av.VideoFrame:
+    """``frame`` of VapourSynth as pixel format ``name``; its samples are copied."""
+    plain = SAME.get(name, name)
+    result = av.VideoFrame(frame.width, frame.height, plain)
+    order = (1, 2, 0) if frame.format.color_family == RGB else range(frame.format.num_planes)  # gbrp: G, B, R
+    for number, plane in zip(order, result.planes):
+        source = np.asarray(frame[number])
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: source.shape[0]]
+        rows[:, : source.shape[1] * source.itemsize] = np.ascontiguousarray(source).view(np.uint8)
+    result.colorspace, result.color_primaries, result.color_trc = (
+        tags["matrix"],
+        tags["primaries"],
+        tags["transfer"],
+    )
+    result.color_range, result.chroma_location = 1 + tags["range"], tags["chroma"]
+    return result if name == plain else result.reformat(format=name)

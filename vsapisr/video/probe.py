@@ -1,0 +1,101 @@
+"""What is in a video file, from its headers and packets; nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from ..errors import VideoError
+
+__all__ = ["Source", "keyframes", "opened", "probe", "url"]
+
+STILLS = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
+"""Formats of pictures and texts, which libav finds in whatever ends in the right letters."""
+
+
+def url(path: Path | str) -> str:
+    """As libav takes it: a name with a colon must not look like one of a protocol (``Re:Zero - 01.mkv``)."""
+    return os.path.abspath(path)
+
+
+@contextmanager
+def opened(path: Path | str) -> Iterator[av.container.InputContainer]:
+    """The file.
+
+    Raises:
+        VideoError: it is missing, or no media file.
+    """
+    try:
+        file = av.open(url(path))
+    except FileNotFoundError:
+        raise VideoError(f"there is no file {path}") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"{path} is no video that can be read ({error.strerror or error})") from None
+    with file:
+        yield file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file and its picture."""
+
+    path: Path
+    format: str
+    """libav's name of the container."""
+    track: int
+    """Index of the stream that is upscaled."""
+    width: int
+    height: int
+    seconds: float
+    """As the container says; 0 if it does not."""
+    sar: tuple[int, int]
+    """Shape of a pixel, (1, 1) also where nothing is said."""
+
+
+def picture_of(file: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first stream that is a video and no cover picture.
+
+    Raises:
+        VideoError: there is none.
+    """
+    for stream in file.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise VideoError(f"{path} has no video in it")
+
+
+def probe(path: Path) -> Source:
+    """Open and look.
+
+    Raises:
+        VideoError: it cannot be read, or has no video.
+    """
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder; a video file is needed")
+    with opened(path) as file:
+        if file.format.name.endswith("_pipe") or file.format.name in STILLS:
+            raise VideoError(f"{path} is no video that can be read (libav takes it for {file.format.name})")
+        picture = picture_of(file, path)
+        sar = picture.sample_aspect_ratio
+        return Source(
+            path=path,
+            format=file.format.name,
+            track=picture.index,
+            width=picture.codec_context.width,
+            height=picture.codec_context.height,
+            seconds=(file.duration or 0) / 1e6,
+            sar=(sar.numerator, sar.denominator) if sar and sar.numerator > 0 else (1, 1),
+        )
+
+
+def keyframes(source: Source) -> list[int]:
+    """Times of the packets that hold an I-frame to begin at, in units of the stream, ascending."""
+    with opened(source.path) as file:
+        stream = file.streams[source.track]
+        return sorted(p.pts for p in file.demux(stream) if p.is_keyframe and p.pts is not None)
