@@ -12,7 +12,7 @@ import pytest
 
 from scripts.bench import __main__ as bench
 from scripts.bench import chain
-from scripts.soak import small_network
+from scripts.stress.networks import small_network
 from vsapisr.config import UpscaleConfig
 from vsapisr.engine.upscaler import Upscaler
 

@@ -85,7 +85,7 @@ def test_the_same_frames_in_any_order_and_host(tiny, tmp_path):
 
 
 def test_memory_stays_flat(tiny):
-    """A short form of what scripts/soak.py does for 1,000 frames of 320x180 and 50 filters."""
+    """A short form of what scripts/stress/soak.py does for thousands."""
     process = psutil.Process()
     clip = core.std.BlankClip(width=64, height=48, format=vs.YUV420P8, length=2000)
 

@@ -22,7 +22,7 @@ from scripts.bench.network import parse_sizes
 from scripts.bench.timing import table
 from scripts.clips import encode
 from scripts.demo.transcode import VSPipe
-from scripts.soak import small_network
+from scripts.stress.networks import small_network
 from vsapisr.config import SCALE, UpscaleConfig
 from vsapisr.engine.frame import Conversion, Job
 from vsapisr.engine.upscaler import Upscaler

@@ -18,7 +18,7 @@ import vapoursynth as vs
 
 from scripts.cel import MIXED, SHOTS, Painter
 from scripts.clips import encode
-from scripts.soak import small_network
+from scripts.stress.networks import small_network
 from train.media.progress import Progress
 from vsapisr.picture.colour import YUV, Format
 from vsapisr.reuse.hold import Held
