@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from train.data.workers import become_worker
+from train.data.workers import become_worker, end_with_parent
 from train.degradation import blur, compression
 from train.degradation.config import DegradationConfig, preset
 from train.degradation.draws import Blur, Codec, Draw, Resize, Step, draw, generator
@@ -124,6 +124,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def settle(images: list[np.ndarray], options: argparse.Namespace, plain: bool) -> None:
     """Makes this process a worker: one thread, and but for ``plain`` all that a worker of ours sets."""
     if plain:
+        end_with_parent()
         cv2.setNumThreads(1)
     else:
         become_worker()

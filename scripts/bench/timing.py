@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from train.data.workers import end_with_parent
 from train.evaluation.tables import markdown as table
 from train.media.progress import Progress
 
@@ -117,6 +118,7 @@ def high_water() -> int | None:
 
 
 def _peak(queue, make: Callable[[], Callable[[], object]], threads: int) -> None:
+    end_with_parent()
     torch.set_num_threads(threads)
     run = make()
     before = high_water()

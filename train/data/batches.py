@@ -7,16 +7,14 @@ a fixed place in a fixed block of that mix, so a position in the data is one num
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import signal
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from vsapisr.errors import ArgumentError
 
@@ -25,27 +23,11 @@ from ..media.cache import key_of
 from ..media.images import list_images
 from ..media.progress import Progress
 from .crops import Crops, DatasetConfig, ImageStream
-from .workers import become_worker
+from .pool import Workers
 
 __all__ = ["Batches", "DatasetConfig"]
 
 log = logging.getLogger(__name__)
-
-
-def _prepare_worker(_: int) -> None:
-    """Ctrl-C is the trainer's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    become_worker()
-
-
-def _server() -> multiprocessing.context.BaseContext:
-    """Where workers are forked from: a process without threads. A fork of the trainer itself, with the threads of its
-    libraries and perhaps CUDA, hangs now and then.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"{__package__}.stream"])
-    return context
 
 
 class Batches:
@@ -58,6 +40,7 @@ class Batches:
     Raises:
         NoImagesError: no images in the folder.
         ImageError: while iterating, when (almost) nothing in the folder can be used.
+        WorkerLostError: while iterating, when a worker was killed or cannot be started.
     """
 
     def __init__(self, config: DatasetConfig, *, rank: int = 0, world: int = 1, files: list[Path] | None = None):
@@ -113,20 +96,7 @@ class Batches:
 
     def _loader(self, start: int) -> Iterator[Crops]:
         stream = ImageStream(self.files, self.config, start, self.rank, self.world)
-        if self.config.workers == 0:
-            return iter(stream)
-        # generator: else each start, a resume too, would draw from the one that stochastic depth uses
-        return iter(
-            DataLoader(
-                stream,
-                batch_size=None,
-                num_workers=self.config.workers,
-                prefetch_factor=4,
-                worker_init_fn=_prepare_worker,
-                generator=torch.Generator(),
-                multiprocessing_context=_server(),
-            )
-        )
+        return Workers(stream, self.config.workers) if self.config.workers else iter(stream)
 
     def _next(self, loader: Iterator[Crops]) -> Crops:
         crops = next(loader)
@@ -150,21 +120,25 @@ class Batches:
         pool, size = self.config.pool, self.config.pool * self.config.per_image
         block, offset = divmod(self.position, size)
         loader = self._loader(block * pool)
-        held = self._filled(loader)
-        while True:
-            coming: list[Crops] = []
-            for number, (image, crop) in enumerate(self._order(block)):
-                while len(coming) < (number + 1) * pool // size:  # the next block fills as this one is used
-                    coming.append(self._next(loader))
-                if number >= offset:
-                    one = held[image]
-                    yield one.lr[crop], one.gt[crop], one.pseudo_gt[crop]
-            held, block, offset = coming, block + 1, 0
+        try:
+            held = self._filled(loader)
+            while True:
+                coming: list[Crops] = []
+                for number, (image, crop) in enumerate(self._order(block)):
+                    while len(coming) < (number + 1) * pool // size:  # the next block fills as this one is used
+                        coming.append(self._next(loader))
+                    if number >= offset:
+                        one = held[image]
+                        yield one.lr[crop], one.gt[crop], one.pseudo_gt[crop]
+                held, block, offset = coming, block + 1, 0
+        finally:
+            if isinstance(loader, Workers):
+                loader.close()
 
     def __iter__(self) -> Generator[tuple[Tensor, Tensor, Tensor]]:
-        samples = self._samples()
-        while True:
-            batch = [next(samples) for _ in range(self.config.batch)]
-            self.position += self.config.batch
-            lr, gt, pseudo_gt = (torch.stack(list(kind)) for kind in zip(*batch))
-            yield lr, gt, pseudo_gt
+        with closing(self._samples()) as samples:
+            while True:
+                batch = [next(samples) for _ in range(self.config.batch)]
+                self.position += self.config.batch
+                lr, gt, pseudo_gt = (torch.stack(list(kind)) for kind in zip(*batch))
+                yield lr, gt, pseudo_gt

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import count, permutations
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from vsapisr.errors import ArgumentError, VsapisrError
 
@@ -112,6 +112,16 @@ class Crops:
     pseudo_gt: Tensor
     refused: tuple[tuple[str, str], ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As bytes. PyTorch would send tensors through shared memory, with a descriptor for each, and both are scarce:
+        64 MB in Docker, 256 descriptors on macOS.
+        """
+        return _received, (self.lr.numpy(), self.gt.numpy(), self.pseudo_gt.numpy(), self.refused)
+
+
+def _received(lr: np.ndarray, gt: np.ndarray, pseudo_gt: np.ndarray, refused: tuple[tuple[str, str], ...]) -> Crops:
+    return Crops(torch.from_numpy(lr), torch.from_numpy(gt), torch.from_numpy(pseudo_gt), refused)
+
 
 def augment(images: list[np.ndarray], rng: np.random.Generator, probability: float) -> list[np.ndarray]:
     """With ``probability``, the same flips and transposition of all ``images``, each of the three with probability one
@@ -162,10 +172,8 @@ def part(image: np.ndarray, most: int, smallest: int, rng: np.random.Generator) 
     return image[top : top + sides[0], left : left + sides[1]], (top, left, *sides)
 
 
-class ImageStream(IterableDataset):
-    """``Crops`` of image numbers ``start``, ``start`` + 1, ... in this order, without end, whatever the number of
-    workers.
-    """
+class ImageStream:
+    """``Crops`` of image numbers ``start``, ``start`` + 1, ... in this order, without end."""
 
     def __init__(self, files: list[Path], config: DatasetConfig, start: int = 0, rank: int = 0, world: int = 1):
         self.files, self.config, self.start, self.rank, self.world = files, config, start, rank, world
@@ -264,9 +272,9 @@ class ImageStream(IterableDataset):
         )
         return Crops(lr, gt, pseudo_gt, refused=tuple(refused))
 
+    def series(self, first: int, step: int) -> Iterator[Crops]:
+        """Those of the numbers ``first``, ``first`` + ``step``, ..., without end."""
+        return map(self.crops, count(first, step))
+
     def __iter__(self) -> Iterator[Crops]:
-        worker = get_worker_info()
-        number, step = (self.start + worker.id, worker.num_workers) if worker else (self.start, 1)
-        while True:
-            yield self.crops(number)
-            number += step
+        return self.series(self.start, 1)

@@ -177,6 +177,10 @@ class Run:
         return missing
 
 
+class FeedError(VsapisrError):
+    """There are no more batches: a data worker was killed, or the drawings cannot be used."""
+
+
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that the run can finish its iteration and save; a second one ends it."""
@@ -196,11 +200,35 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def fed(run: Run, start: int) -> Batch:
+    """The next batch. Where a process gets none all of them save, if an iteration since ``start`` would be lost.
+
+    Raises:
+        VsapisrError: why there is none; the text says that the run was saved.
+    """
+    batch, failure, position = None, None, run.feed.position
+    try:
+        batch = next(run.feed)
+    except VsapisrError as error:
+        failure = error
+    (failed,) = run.processes.any(failure is not None)
+    if batch is not None and not failed:
+        return batch
+    run.feed.position = position  # a batch that will be handed out again
+    what = str(failure or "another process got no batch")
+    if run.iteration == start:
+        raise FeedError(what) from failure
+    missing = run.save()
+    if missing:
+        raise FeedError(f"{what}; {' and '.join(missing)} could not be written either") from failure
+    raise FeedError(f"{what}; iteration {run.iteration} is saved, and the same command goes on from there") from failure
+
+
 def iterate(run: Run, watch: Watch, stop: threading.Event) -> None:
     """From ``run.iteration`` to the last."""
-    config, first, saved = run.config, True, time.monotonic()
+    config, first, saved, start = run.config, True, time.monotonic(), run.iteration
     while run.iteration < config.iterations:
-        batch = next(run.feed)
+        batch = fed(run, start)
         values = run.update(batch)
         watch.step(run.iteration, values, waited=run.feed.waited, images=config.data.batch)
         if first:
