@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vsapisr.errors import VsapisrError
+from vsapisr.writing import any_console
 
 from .settings import add_options, load
 
@@ -77,6 +78,7 @@ def following(step: str, config: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    any_console()
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)

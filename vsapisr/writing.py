@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["LEFTOVERS", "finished", "write_atomically"]
+__all__ = ["LEFTOVERS", "any_console", "finished", "write_atomically", "write_words"]
 
 LEFTOVERS = ".*.part*"
 """Glob of what a killed process may have left beside its results."""
@@ -33,3 +35,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     """``data`` under ``path`` in one step."""
     with finished(path) as part:
         part.write_bytes(data)
+
+
+def write_words(path: Path, text: str) -> None:
+    """``text`` as UTF-8 under ``path`` in one step. Names of files that are not UTF-8 are shown as ``\\udcff``."""
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
+def any_console() -> None:
+    """What a console's encoding does not have is printed as ``\\u30d5`` from now on: no work is lost to it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from vsapisr.errors import ArgumentError, VsapisrError
-from vsapisr.writing import write_atomically
+from vsapisr.writing import write_words
 
 from ..curation.config import CurateConfig, PrepareConfig
 from ..curation.curate import curate
@@ -228,8 +228,8 @@ class AblateReport:
         """table.md and table.csv."""
         out = Path(self.config.out)
         flat = {f"{level}, {table}": rows for level, tables in self.tables().items() for table, rows in tables.items()}
-        write_atomically(out / "table.md", (str(self) + "\n").encode())
-        write_atomically(out / "table.csv", csv_text(flat).encode())
+        write_words(out / "table.md", str(self) + "\n")
+        write_words(out / "table.csv", csv_text(flat))
 
 
 def train_arm(one: Plan) -> None:
@@ -254,7 +254,7 @@ def finish_arm(one: Plan) -> dict[str, Any]:
     evaluate(one.evaluate)
     measured = json.loads((one.folder / "evaluation" / "results.json").read_text(encoding="utf-8"))
     result = {"arm": one.arm.name, "mark": one.mark, "means": measured["means"]}
-    write_atomically(one.folder / DONE, json.dumps(result, indent=1).encode())
+    write_words(one.folder / DONE, json.dumps(result, indent=1))
     return result
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vsapisr.errors import ClipError
-from vsapisr.writing import LEFTOVERS, write_atomically
+from vsapisr.writing import LEFTOVERS, write_atomically, write_words
 
 from ..media.progress import Progress
 from .config import CurateConfig
@@ -111,7 +111,7 @@ def megabytes(path: Path) -> float:
 def read_strikes(path: Path, manifest: Manifest, report: Curated) -> set[str]:
     """Frames that a person struck out; the file is made where there is none."""
     if not path.exists():
-        write_atomically(path, STRIKE_HEADER.encode())
+        write_words(path, STRIKE_HEADER)
     # names are ASCII: other bytes are in a comment, or in a name that will be reported as unknown
     names = strike_lines(path.read_text(encoding="utf-8-sig", errors="backslashreplace"))
     known = [

@@ -105,12 +105,12 @@ def to_production(image: np.ndarray, full_height: int, height: int, multiple: in
 
 def gamma_of(name: str, config: PrepareConfig) -> float:
     """The XDoG's gamma for one picture: a function of the seed and its name alone."""
-    return float(np.random.default_rng([config.seed, zlib.crc32(name.encode())]).uniform(*config.gamma))
+    return float(np.random.default_rng([config.seed, zlib.crc32(os.fsencode(name))]).uniform(*config.gamma))
 
 
 def held_out(name: str, config: PrepareConfig) -> bool:
     """Whether a picture is for validation: a function of the seed and its name alone."""
-    return float(np.random.default_rng([config.seed, zlib.crc32(name.encode()), 1]).random()) < config.validation
+    return float(np.random.default_rng([config.seed, zlib.crc32(os.fsencode(name)), 1]).random()) < config.validation
 
 
 def folders(name: str, config: PrepareConfig) -> tuple[str, ...]:

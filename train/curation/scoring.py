@@ -7,6 +7,7 @@ needs no weights, ``random`` and ``iqa:<name>`` are the alternatives of its abla
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -60,7 +61,7 @@ class Random:
         self.seed, self.name = seed, f"random-{seed}"
 
     def __call__(self, images: Sequence[np.ndarray], keys: Sequence[str]) -> list[float]:
-        digests = [hashlib.sha256(f"{self.seed} {key}".encode()).digest() for key in keys]
+        digests = [hashlib.sha256(os.fsencode(f"{self.seed} {key}")).digest() for key in keys]
         return [int.from_bytes(digest[:7]) / 2**56 for digest in digests]
 
 

@@ -8,6 +8,7 @@ gives the same picture in any process: noise fields come from seeds in the recor
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class Draw:
 
 def generator(name: str, *numbers: int) -> np.random.Generator:
     """A random stream that belongs to ``name`` and ``numbers`` (seed, epoch, index...) and to nothing else."""
-    return np.random.default_rng([zlib.crc32(name.encode()), *numbers])
+    return np.random.default_rng([zlib.crc32(os.fsencode(name)), *numbers])
 
 
 def pick(rng: np.random.Generator, items: tuple, weights: tuple[float, ...] | None = None):

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
-from vsapisr.writing import write_atomically
+from vsapisr.writing import write_atomically, write_words
 
 from ..data.workers import become_worker
 from ..media.images import list_images, read_image
@@ -64,7 +64,7 @@ def _work(source: Path, target: Path, config: DegradationConfig, numbers: tuple[
     small, record = degrade(np.ascontiguousarray(image[:height, :width]), config, *numbers)
     data = cv2.imencode(".png", small[..., ::-1])[1].tobytes()
     line = json.dumps({"name": target.name, "source": source.name, "numbers": numbers, "steps": record.trace()})
-    write_atomically(target.with_suffix(".json"), line.encode())
+    write_words(target.with_suffix(".json"), line)
     write_atomically(target, data)
     return line
 
@@ -117,5 +117,5 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
                 report.refused[str(futures[future])] = str(error)
             progress.advance(note=futures[future].name)
     lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]
-    write_atomically(out / "draws.jsonl", "".join(line + "\n" for line in lines).encode())
+    write_words(out / "draws.jsonl", "".join(line + "\n" for line in lines))
     return report

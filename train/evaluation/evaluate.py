@@ -20,7 +20,7 @@ from vsapisr.cli.comparison import busiest
 from vsapisr.config import SCALE, UpscaleConfig
 from vsapisr.engine.devices import ready
 from vsapisr.errors import ArgumentError, VsapisrError
-from vsapisr.writing import write_atomically
+from vsapisr.writing import write_atomically, write_words
 
 from ..media.progress import Progress
 from ..media.sheets import labelled
@@ -227,9 +227,9 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Evaluatio
 def save(report: Evaluation, sheets: dict[str, Image.Image | None]) -> None:
     """table.md, table.csv, results.json and a contact sheet for each level."""
     out = Path(report.config.out)
-    write_atomically(out / "table.md", str(report).encode())
-    write_atomically(out / "table.csv", csv_text(report.tables(), report.columns).encode())
-    write_atomically(out / "results.json", report.as_json().encode())
+    write_words(out / "table.md", str(report))
+    write_words(out / "table.csv", csv_text(report.tables(), report.columns))
+    write_words(out / "results.json", report.as_json())
     for level, sheet in sheets.items():
         if sheet is not None:
             data = io.BytesIO()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+from ..writing import any_console
+
 EXTRA = ("typer", "rich", "PIL", "cv2", "av")
 """Modules that only the extra brings."""
 
@@ -16,6 +18,7 @@ def main() -> None:
         raise SystemExit(2)
     from .videos import app
 
+    any_console()
     app(prog_name="vsapisr")
 
 
