@@ -40,31 +40,34 @@ def episode(
     sar: tuple[int, int] = (1, 1),
     tags: tuple[int, int, int, int] = (6, 2, 2, 1),
     rich: bool = True,
+    rate: int | None = None,
     options: dict[str, str] | None = None,
     size: tuple[int, int] = (64, 48),
     subtitles: bool = True,
 ) -> Path:
     """Write a file whose frames are shown at ``pts`` (ms), I-frames at ``intra``; ``tags``: matrix, primaries,
-    transfer, range as libav counts (1 limited, 2 full). ``rich``: with two sounds, ASS, a font, chapters, names."""
+    transfer, range as libav counts (1 limited, 2 full). ``rate``: of frames,
+    instead of ``pts``. ``rich``: with two sounds, ASS, a font, chapters, names."""
     chosen = {**QUIET.get(codec, {}), "g": "250", **(options or {})}
     if codec == "libx264":
         chosen["x264-params"] = "log-level=none:scenecut=0:keyint=250:min-keyint=1"
     if codec == "libx265":
         chosen["x265-params"] = "log-level=none:scenecut=0:keyint=250:min-keyint=1"
     with av.open(str(path), "w") as out:
-        video: Any = out.add_stream(codec, rate=24, options=chosen)
+        unit = MS if rate is None else Fraction(1, rate)
+        video: Any = out.add_stream(codec, rate=rate or 24, options=chosen)
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         context = video.codec_context
         context.sample_aspect_ratio = Fraction(*sar)
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = tags
-        context.time_base = video.time_base = MS
+        context.time_base = video.time_base = unit
         context.thread_count = 1
         others = _extras(out, pts[-1] + 42, subtitles) if rich else []
         for n, (stamp, image) in enumerate(zip(pts, drawn(len(pts), *size), strict=True)):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
                 format=pix_fmt, dst_colorspace=5, dst_color_range=tags[3]
             )
-            frame.pts, frame.time_base = stamp, MS
+            frame.pts, frame.time_base = (stamp, unit) if rate is None else (n, unit)
             frame.pict_type = 1 if n in intra else 0
             out.mux(video.encode(frame))
         out.mux(video.encode(None))

@@ -11,7 +11,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from safetensors.torch import save_file
 
 from vsapisr.config import UpscaleConfig
 from vsapisr.errors import ArgumentError, VideoError
@@ -23,7 +22,7 @@ from vsapisr.video.run import upscale_video
 from vsapisr.video.settings import VideoSettings
 
 from .episodes import episode
-from .networks import perturbed
+from .networks import perturbed, write
 
 SMALL = GRLConfig(dim=32, depths=(1, 1), heads_window=2, heads_stripe=2, mlp_dim=32, bias_dim=8)
 VFR = [sum([42, 42, 83][k % 3] for k in range(n)) for n in range(24)]
@@ -34,8 +33,7 @@ LOSSLESS = {"encoder": "ffv1", "pixel_format": "yuv420p"}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    save_file(perturbed(SMALL, amount=0.01).state_dict(), path)
-    return str(path)
+    return str(write(perturbed(SMALL, amount=0.01), path))
 
 
 @pytest.fixture(scope="module")

@@ -56,13 +56,17 @@ KNOWN: dict[str, Any] = {
     "encoder_options": Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the encoder, as FFmpeg names it; repeatable.")
     ],
+    "without": Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Leave out audio, subtitles, attachments, chapters, data."),
+    ],
     "script": Annotated[
         Path | None,
         typer.Option(help="A VapourSynth script whose output is upscaled; in it, source is the path of INPUT."),
     ],
 }
 """Options of the filter and of videos whose types are others than the configurations'."""
-ELSE = {"tilesize": "0", "guard": True, "encoder_options": None}
+ELSE = {"tilesize": "0", "guard": True, "encoder_options": None, "without": None}
 """Their defaults."""
 
 
@@ -128,6 +132,7 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
     own |= {"tilesize": sides(given["tilesize"]), "guard": int(given["guard"])}
     wish = {field.name: given[field.name] for field in fields(VideoSettings) if field.name in given}
     wish["encoder_options"] = options(given["encoder_options"] or [])
+    wish["without"] = tuple(sorted(set(given["without"] or [])))
     wish["script"] = None if given["script"] is None else str(given["script"].absolute())
     return VideoSettings(upscale=UpscaleConfig(**own), **wish)
 

@@ -69,6 +69,9 @@ class Watch:
     def told(self, event: dict[str, Any]) -> None:
         """What has happened."""
         kind = event["event"]
+        if kind == "note":
+            self.say(f"{self.name}: {event['text']}")
+            return
         if kind == "plan":
             self.frames, self.done = event["frames"], event["done"]
             if event["done"]:

@@ -19,6 +19,7 @@ __all__ = ["ChunkWriter", "stamps"]
 
 TICK = Fraction(1, 1000)
 """Unit of times in Matroska. A frame's time in a chunk is its number; its true time is given when chunks are joined."""
+AHEAD = 64  # frames that no encoder is ahead of what is shown
 WAITING = 3  # frames between rendering and encoding
 
 
@@ -26,6 +27,13 @@ def stamps(packets: list[av.Packet]) -> list[int]:
     """The number of each packet's frame in the order of showing, 0 first."""
     rank = {pts: n for n, pts in enumerate(sorted(packet.pts for packet in packets if packet.pts is not None))}
     return [rank[packet.pts] for packet in packets if packet.pts is not None]
+
+
+def numbered(packet: av.Packet, stream: av.VideoStream, order: int) -> None:
+    """Give a packet of frame ``pts``, the encoder's ``order``-th, its times in a chunk. Those of decoding are ours: of
+    very short clips x265 has none."""
+    packet.stream, packet.time_base = stream, TICK
+    packet.pts, packet.dts, packet.duration = (packet.pts or 0) + AHEAD, order, 1
 
 
 class ChunkWriter:
@@ -36,7 +44,7 @@ class ChunkWriter:
         self.path, self.plan = path, plan
         self.frames: queue.Queue[Any] = queue.Queue(WAITING)
         self.error: BaseException | None = None
-        self.count = 0
+        self.count = self.written = 0
         self.thread = threading.Thread(target=self._run, name=f"encoder of {path.name}", daemon=True)
         self.thread.start()
 
@@ -115,8 +123,8 @@ class ChunkWriter:
 
     def _write(self, out: Any, stream: Any, packets: list[av.Packet]) -> None:
         for packet in packets:
-            packet.time_base, packet.duration = TICK, 1
-            packet.stream = stream
+            numbered(packet, stream, self.written)
+            self.written += 1
             out.mux(packet)
 
 

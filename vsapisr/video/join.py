@@ -15,13 +15,13 @@ from ..errors import VideoError
 from .copying import Copied
 from .encode import stamps
 from .places import whole
-from .plan import Times, Work
+from .plan import Work
 from .probe import url
+from .times import Times
+from .trial import FORMATS
 from .verify import verify
 
 __all__ = ["Joined", "join"]
-
-FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,9 @@ def choose(encoder: str, wanted: str | None, source: Any) -> str:
     family: tuple[str, ...] = {GRAY: ("gray", "yuv420p"), RGB: ("yuv444p", "yuv420p")}.get(source.color_family, ())
     if not family:
         own = name_of(source.replace(sample_type=0, bits_per_sample=8))
-        family = (own, "yuv420p") if own in ("yuv420p", "yuv422p") else (own, "yuv444p", "yuv422p", "yuv420p")
-    deep = max(10, source.bits_per_sample if source.bits_per_sample in (12,) else 10)
+        finer = ("yuv422p", "yuv444p", "yuv420p") if own == "yuv420p" else ("yuv444p", "yuv422p", "yuv420p")
+        family = own, *finer
+    deep = 12 if source.bits_per_sample == 12 else 10
     back = {plain: hardware for hardware, plain in SAME.items()}
     for plain in family:
         for name in (f"{plain}{deep}le", f"{plain}10le", plain):

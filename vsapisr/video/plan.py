@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -14,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import ArgumentError, VideoError
+from ..errors import VideoError
 from .clip import enlarged, from_script, from_source, properties, size_of
-from .pixels import Tags, choose, format_of
+from .pixels import RGB, Tags, choose, format_of
 from .places import Folder, clear_leftovers, write_json
 from .probe import Source, keyframes, probe
 from .settings import VideoSettings
+from .times import Times, range_of, rate_of, times_of
 
-__all__ = ["Plan", "Times", "Work", "divide", "prepare"]
+__all__ = ["Plan", "Work", "divide", "prepare", "versions"]
 
 LAYOUT = 1  # of the files in a work folder
 LONGEST = 3  # times the chunk's length: then it ends without an I-frame
@@ -103,34 +102,6 @@ class Plan:
         return found + ([] if self.identity == other.identity else ["the source is another one"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Times:
-    """``times.json``: when each frame of the clip is shown."""
-
-    unit: Fraction
-    """Seconds."""
-    pts: list[int]
-    """In units, ascending; one for each frame."""
-    end: int
-    """When the last frame's time is over."""
-
-    def write(self, path: Path) -> None:
-        write_json(path, {"unit": [self.unit.numerator, self.unit.denominator], "pts": self.pts, "end": self.end})
-
-    @classmethod
-    def read(cls, path: Path) -> Times:
-        values = json.loads(path.read_text(encoding="ascii"))
-        return cls(unit=Fraction(*values["unit"]), pts=values["pts"], end=values["end"])
-
-    def seconds(self, frame: int) -> Fraction:
-        """When ``frame`` begins; one past the last: when that ends."""
-        return (self.pts[frame] if frame < len(self.pts) else self.end) * self.unit
-
-    def after(self, seconds: float) -> int:
-        """The first frame that begins at ``seconds`` or later."""
-        return bisect.bisect_left(self.pts, Fraction(seconds).limit_denominator(10**6) / self.unit)
-
-
 @dataclass(frozen=True)
 class Work:
     """A plan and the folder of its parts."""
@@ -201,41 +172,6 @@ def versions(model: str) -> dict[str, str]:
     }
 
 
-def range_of(times: Times, settings: VideoSettings) -> tuple[int, int]:
-    """The frames that are wanted.
-
-    Raises:
-        ArgumentError: there are none.
-    """
-    first = times.after(settings.start + float(times.seconds(0))) if settings.start else 0
-    stop = len(times.pts) if settings.end is None else times.after(settings.end + float(times.seconds(0)))
-    stop = min(stop, len(times.pts), first + (settings.frames or len(times.pts)))
-    if first >= stop:
-        raise ArgumentError(f"start {settings.start:g} s: the video has {float(times.seconds(len(times.pts))):.2f} s")
-    return first, stop
-
-
-def times_of(clip: Any, pts: list[int], unit: Fraction) -> Times:
-    """Of a clip whose frames have these ``pts``, or, without any, by its frame rate.
-
-    Raises:
-        VideoError: they do not ascend.
-    """
-    if not pts:
-        rate = clip.fps
-        if not rate:
-            raise VideoError("a script's clip of variable frame rate needs its video as input, with as many frames")
-        unit = Fraction(rate.denominator, rate.numerator)
-        return Times(unit=unit, pts=list(range(clip.num_frames)), end=clip.num_frames)
-    for n, (one, two) in enumerate(itertools.pairwise(pts)):
-        if two <= one:
-            raise VideoError(f"frame {n + 1} of the source is not shown after frame {n} (times {one} and {two})")
-    shown = properties(clip, len(pts) - 1)
-    last = Fraction(shown.get("_DurationNum", 0), shown.get("_DurationDen", 0) or 1) / unit
-    before = pts[-1] - pts[-2] if len(pts) > 1 else 1
-    return Times(unit=unit, pts=pts, end=pts[-1] + (round(last) or before))
-
-
 def tags_of(clip: Any) -> Tags:
     """What the filter will say of the colour of the first frame.
 
@@ -249,11 +185,14 @@ def tags_of(clip: Any) -> Tags:
     known = {name: int(said[name]) for name in ("_Matrix", "_Range", "_ChromaLocation") if name in said}
     kind = Format(int(video.color_family), int(video.sample_type), video.bits_per_sample)
     colour = resolve(kind, known, clip.width, clip.height)
+    matrix, full = colour.matrix, colour.full_range
+    if video.color_family == RGB:  # what is encoded is YUV, as the filter makes it
+        matrix, full = 6 if 4 * clip.width <= 1024 and 4 * clip.height <= 576 else 1, False
     return {
-        "matrix": colour.matrix,
+        "matrix": matrix,
         "primaries": int(said.get("_Primaries", 2)),
         "transfer": int(said.get("_Transfer", 2)),
-        "range": int(colour.full_range),
+        "range": int(full),
         "chroma": colour.chroma_location + 1,
     }
 
@@ -284,9 +223,8 @@ def make(source: Source | None, target: Path, settings: VideoSettings, folder: F
         size = 4 * clip.width, 4 * clip.height
     pixel_format = choose(settings.encoder, settings.pixel_format, clip.format)
     enlarged(clip, settings, size, format_of(pixel_format), settings.upscale)
-    rate = (times.end - times.pts[0]) * times.unit
-    rate = (len(times.pts) / rate).limit_denominator(1001 * 240) if pts else Fraction(1) / times.unit
-    cuts = [bisect.bisect_left(pts, one) for one in keyframes(source)] if source and pts else []
+    rate = rate_of(times)
+    cuts = keyframes(source, pts) if source is not None and len(pts) == clip.num_frames else []
     shortest = max(1, round(settings.chunk * rate))
     plan = Plan(
         layout=LAYOUT,

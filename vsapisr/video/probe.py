@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,8 +95,11 @@ def probe(path: Path) -> Source:
         )
 
 
-def keyframes(source: Source) -> list[int]:
-    """Times of the packets that hold an I-frame to begin at, in units of the stream, ascending."""
+def keyframes(source: Source, pts: list[int]) -> list[int]:
+    """Numbers of the frames that are I-frames to begin at, ascending; ``pts`` are the times of all frames."""
     with opened(source.path) as file:
-        stream = file.streams[source.track]
-        return sorted(p.pts for p in file.demux(stream) if p.is_keyframe and p.pts is not None)
+        packets = [p for p in file.demux(file.streams[source.track]) if p.size]
+        counted = file.format.name == "avi" or any(packet.pts is None for packet in packets)
+    if counted:  # AVI has no times of showing
+        return [n for n, packet in enumerate(packets) if packet.is_keyframe]
+    return sorted(bisect.bisect_left(pts, packet.pts or 0) for packet in packets if packet.is_keyframe)

@@ -11,6 +11,7 @@ from .chunk import Place, Worker
 from .join import Joined, join
 from .plan import prepare
 from .settings import VideoSettings
+from .trial import trial
 
 __all__ = ["upscale_video"]
 
@@ -37,6 +38,14 @@ def upscale_video(
     work = prepare(source, target, settings, force)
     plan, missing = work.plan, work.missing()
     had = plan.frames - sum(plan.length(index) for index in missing)
+    try:
+        notes = trial(plan, work.times())
+    except VideoError:
+        if len(missing) == len(plan.chunks):
+            work.folder.remove()
+        raise
+    for note in notes:
+        told({"event": "note", "text": note})
     told({"event": "plan", "frames": plan.frames, "chunks": len(plan.chunks), "done": had, "size": plan.size})
     if missing:
         worker = Worker(

@@ -13,6 +13,7 @@ from ..errors import ArgumentError
 __all__ = ["KERNELS", "VideoSettings", "options"]
 
 KERNELS = ("bicubic", "bilinear", "lanczos", "point", "spline16", "spline36", "spline64")
+KINDS = ("audio", "subtitles", "attachments", "chapters", "data")
 PIXELS = ("keep", "square")
 SUFFIXES = (".mkv", ".mp4", ".mov")
 
@@ -44,6 +45,8 @@ class VideoSettings:
     """Passed to the encoder as they are."""
     script: str | None = None
     """A VapourSynth script whose output is upscaled; its variable ``source`` is the path of the video."""
+    without: tuple[str, ...] = ()
+    """What of a video is not to be kept."""
     start: float = 0.0
     """Seconds of the source where to begin."""
     end: float | None = None
@@ -60,6 +63,9 @@ class VideoSettings:
             raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, got {self.kernel!r}")
         if self.pixels not in PIXELS:
             raise ArgumentError(f"pixels must be one of {', '.join(PIXELS)}, got {self.pixels!r}")
+        for kind in self.without:
+            if kind not in KINDS:
+                raise ArgumentError(f"without must be of {', '.join(KINDS)}, got {kind!r}")
         if self.start < 0:
             raise ArgumentError(f"start must not be negative, got {self.start:g}")
         if self.end is not None and self.end <= self.start:
@@ -82,8 +88,12 @@ class VideoSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> VideoSettings:
         upscale = dict(values["upscale"])
         upscale["tilesize"] = tuple(upscale["tilesize"])
-        pairs = tuple((str(key), str(value)) for key, value in values["encoder_options"])
-        return cls(**{**values, "upscale": UpscaleConfig(**upscale), "encoder_options": pairs})
+        changed = {
+            "upscale": UpscaleConfig(**upscale),
+            "encoder_options": tuple((str(key), str(value)) for key, value in values["encoder_options"]),
+            "without": tuple(values["without"]),
+        }
+        return cls(**{**values, **changed})
 
 
 def options(words: list[str]) -> tuple[tuple[str, str], ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import VideoError
-from .plan import Times, Work
+from .plan import Work
 from .probe import opened, picture_of
+from .times import Times
 
 __all__ = ["verify"]
 
