@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,35 @@ def test_hyperparameters_come_from_the_weights(small, tmp_path):
     assert same(small, loaded) and not loaded.training
 
 
-@pytest.mark.parametrize("holder", ["model_state_dict", "params_ema", "params", "state_dict", "ema", None])
-@pytest.mark.parametrize("prefix", ["", "_orig_mod.", "module.", "_orig_mod.module."])
+@pytest.mark.parametrize(
+    "holder", ["model_state_dict", "params_ema", "params-ema", "params", "state_dict", "model", None]
+)
+@pytest.mark.parametrize("prefix", ["", "_orig_mod.", "netG.module.", "net_g."])
 def test_layouts(small, tmp_path, holder, prefix):
     state = {prefix + name: value for name, value in small.state_dict().items()}
     state |= {prefix + name: value for name, value in derived(small).items()}
     content = state if holder is None else {holder: state, "iteration": 7, "opt": {"lr": 1e-4}}
     torch.save(content, tmp_path / "w.pth")
     assert same(small, weights.load(tmp_path / "w.pth"))
+
+
+def test_other_networks_and_counters_beside_are_left_out(small, tmp_path):
+    both = {f"netG.{name}": value for name, value in small.state_dict().items()} | {"netD.conv.weight": torch.ones(1)}
+    torch.save({"state_dict": both}, tmp_path / "both.ckpt")
+    assert same(small, weights.load(tmp_path / "both.ckpt", (8, 2)))
+    averaged = torch.optim.swa_utils.AveragedModel(small)
+    torch.save(averaged.state_dict(), tmp_path / "swa.pth")
+    assert same(small, weights.load(tmp_path / "swa.pth", (8, 2)))
+
+
+@pytest.mark.parametrize("number", [np.float64(30.5), np.int64(7), np.float32(1), np.bool_(True)])
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_a_number_of_numpy_beside_the_weights_is_no_code(small, tmp_path, number, module, monkeypatch):
+    torch.save({"params": small.state_dict(), "best": number}, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "w.pth").read_bytes()
+    assert b"numpy._core.multiarray" in data
+    (tmp_path / "w.pth").write_bytes(data.replace(b"numpy._core.multiarray", module))
+    assert same(small, weights.load(tmp_path / "w.pth", (8, 2)))
 
 
 def test_half_precision_files_load(small, tmp_path):
@@ -89,7 +111,10 @@ def bad_files(small, folder):
     torch.save({0: torch.zeros(1)}, folder / "numbers.pth")
     yield "numbers.pth", "holds no state dict"
     torch.save([1, 2], folder / "list.pth")
-    yield "list.pth", "holds no state dict (looked for model_state_dict, params_ema, params, state_dict, ema)"
+    yield (
+        "list.pth",
+        "holds no state dict (looked for model_state_dict, params_ema, params-ema, params, state_dict, ema, model",
+    )
     torch.save({"conv_first.weight": torch.zeros(64, 3, 3, 3), "RRDB_trunk.0.w": torch.zeros(1)}, folder / "rrdb.pth")
     yield "rrdb.pth", "holds another network, not GRL: it has no layers.0.blocks.0.attn.qkv.body.weight"
     torch.save({k: v for k, v in state.items() if "mlp.fc1" not in k}, folder / "partial.pth")
@@ -133,6 +158,26 @@ def test_the_folder_of_a_run_leads_to_its_checkpoint(tmp_path):
     (tmp_path / "best.pth").touch()
     with pytest.raises(WeightsError, match=re.escape(f"; the weights in it are {str(tmp_path / 'best.pth')!r}")):
         weights.find(str(tmp_path))
+
+
+def test_what_is_no_weight_file_is_called_by_its_name(small, tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(3, 3, 1), torch.ones(1, 3, 8, 8)), tmp_path / "script.pth")
+    torch.save(small.state_dict(), tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.write(tmp_path / "w.pth", "4x/w.pth")
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07" + bytes(20))
+    (tmp_path / "page.pth").write_bytes(b"\n<!DOCTYPE html><html>")
+    (tmp_path / "lfs.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:")
+    for name, words in (
+        ("script.pth", "TorchScript program"),
+        ("packed.zip", "unpack it, and give '4x/w.pth'"),
+        ("net.onnx", "vs-mlrt"),
+        ("page.pth", "the download went wrong"),
+        ("lfs.safetensors", "git lfs pull"),
+    ):
+        with pytest.raises(WeightsError, match=re.escape(words)) as caught:
+            weights.load(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_any_damage_has_an_error(small, tmp_path):

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -22,12 +23,27 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..networks.grl import GRL, GRLConfig
 from . import published
+from .foreign import what_else
 from .hidden import METADATA, hidden_sizes
 
 MODELS = Path(__file__).parent / "models"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
-PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and DistributedDataParallel
-HOLDERS = ("model_state_dict", "params_ema", "params", "state_dict", "ema")  # the last is a training run's own
+PREFIXES = ("_orig_mod.", "module.")  # of torch.compile, and of DistributedDataParallel and SWA
+GENERATORS = ("netG.", "net_g.", "generator.")
+"""Of trainers that save several networks together; the others, such as netD, are left out."""
+HOLDERS = (
+    "model_state_dict", "params_ema", "params-ema", "params", "state_dict", "ema", "model", "net_g", "netG",
+    "generator",
+)  # fmt: skip
+"""Keys under which trainers keep a network, the better one first; "ema" is a training run's own."""
+COUNTERS = ("n_averaged",)  # torch.optim.swa_utils.AveragedModel
+NUMBERS: list[Any] = [
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),  # NumPy 1
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
+]
+"""A number of NumPy, as in ``{"psnr": np.float64(30)}`` beside the weights: values, which run nothing."""
 DERIVED = ("table_", "index_", "mask_")  # buffers of the published checkpoint that follow from the architecture
 
 
@@ -92,10 +108,12 @@ def contents(path: Path) -> Contents:
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(9)
+            start = file.read(64)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from None
-    if start[8:] == b"{" or path.suffix == ".safetensors":
+    if words := what_else(path, start):
+        raise WeightsError(f"{path} is {words}")
+    if start[8:9] == b"{" or path.suffix == ".safetensors":
         try:
             with safe_open(path, "pt") as opened:
                 metadata = dict(opened.metadata() or {})
@@ -112,7 +130,8 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(NUMBERS):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if wanted := foreign_global(path, str(error)):
             raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
@@ -123,8 +142,12 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     metadata = said_beside(content)
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    if isinstance(content, Mapping):
+        content = {name: value for name, value in content.items() if name not in COUNTERS}
+    if (
+        not content
+        or not isinstance(content, Mapping)
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
     return dict(content), metadata
@@ -162,9 +185,13 @@ def foreign_global(path: Path, error: str) -> str | None:
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefixes that wrappers add and without derived buffers; floating, as float32."""
+    """Without the prefixes that wrappers add, other networks and derived buffers; floating, as float32."""
     cleaned = {}
+    ours = next((prefix for prefix in GENERATORS if any(name.startswith(prefix) for name in state)), "")
     for name, value in state.items():
+        if not name.startswith(ours):
+            continue
+        name = name[len(ours) :]
         while prefix := next((p for p in PREFIXES if name.startswith(p)), None):
             name = name[len(prefix) :]
         if not name.startswith(DERIVED):
