@@ -129,7 +129,8 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
         ArgumentError: a value that is not accepted.
     """
     own = {field.name: given[field.name] for field in fields(UpscaleConfig) if field.name in given}
-    own |= {"tilesize": sides(given["tilesize"]), "guard": int(given["guard"])}
+    tile = sides(given["tilesize"])
+    own |= {"tilesize": tile if any(tile) else (), "guard": int(given["guard"])}
     wish = {field.name: given[field.name] for field in fields(VideoSettings) if field.name in given}
     wish["encoder_options"] = options(given["encoder_options"] or [])
     wish["without"] = tuple(sorted(set(given["without"] or [])))
@@ -155,7 +156,8 @@ def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: b
             try:
                 clash(job, found[:number])
                 done = upscale_video(job.source, job.target, settings, force=force, told=watch.told)
-                watch.say(f"{name} -> {done.path}, {done.frames} frames, {done.bytes / 1e6:.1f} MB")
+                words = "done before" if done.already else f"{done.frames} frames"
+                watch.say(f"{name} -> {done.path}, {words}, {done.bytes / 1e6:.1f} MB")
             except (VsapisrError, MemoryError) as error:
                 failed += 1
                 watch.say(f"vsapisr: {error or f'{name}: not enough memory'}")

@@ -17,6 +17,7 @@ from .encode import stamps
 from .places import whole
 from .plan import Work
 from .probe import url
+from .stamp import marked, stamp
 from .times import Times
 from .trial import FORMATS
 from .verify import verify
@@ -31,6 +32,8 @@ class Joined:
     path: Path
     frames: int
     bytes: int
+    already: bool = False
+    """It was there before; its frames were not counted."""
 
 
 def join(work: Work) -> Joined:
@@ -62,6 +65,7 @@ def muxed(work: Work, times: Times, part: Path) -> None:
     with output(part) as out, Copied(plan, times) as copied:
         with av.open(str(work.folder.chunk(0))) as first:
             stream = copied.declare(out, first.streams.video[0])
+        marked(out.metadata, stamp(plan.settings, plan.identity))
         video = ((packet.dts * packet.time_base, 0, packet) for packet in pictures(work, times, copied.shift))
         for _, _, packet in heapq.merge(video, copied.packets(), key=lambda one: one[:2]):
             if packet.stream.container is not out:

@@ -154,6 +154,19 @@ def identity(path: Path) -> dict[str, Any]:
     return {"bytes": size, "hash": digest.hexdigest()}
 
 
+def identities(source: Path | None, settings: VideoSettings) -> dict[str, Any]:
+    """Of the source and the script.
+
+    Raises:
+        VideoError: one cannot be read.
+    """
+    named = {"source": source, "script": None if settings.script is None else Path(settings.script)}
+    try:
+        return {name: identity(path) for name, path in named.items() if path is not None}
+    except OSError as error:
+        raise VideoError(f"{error.filename} cannot be read ({error.strerror})") from None
+
+
 def versions(model: str) -> dict[str, str]:
     """Of all that has a part in the bits of the result."""
     import av
@@ -230,10 +243,7 @@ def make(source: Source | None, target: Path, settings: VideoSettings, folder: F
         layout=LAYOUT,
         source=None if source is None else os.path.abspath(source.path),
         target=os.path.abspath(target),
-        identity={
-            **({} if source is None else {"source": identity(source.path)}),
-            **({} if settings.script is None else {"script": identity(Path(settings.script))}),
-        },
+        identity=identities(None if source is None else source.path, settings),
         versions=versions(settings.upscale.model),
         settings=settings,
         device=choose_device(settings.upscale.device).type,

@@ -11,6 +11,7 @@ from .chunk import Place, Worker
 from .join import Joined, join
 from .plan import prepare
 from .settings import VideoSettings
+from .stamp import made_by
 from .trial import trial
 
 __all__ = ["upscale_video"]
@@ -34,7 +35,10 @@ def upscale_video(
         ArgumentError: the settings do not fit the source.
     """
     if target.exists() and not force:
-        raise VideoError(f"{target} is there already; --force replaces it")
+        if not made_by(target, source, settings):
+            raise VideoError(f"{target} is there already and not what this call makes; --force replaces it")
+        told({"event": "done", "path": str(target), "already": True, "bytes": target.stat().st_size})
+        return Joined(target, 0, target.stat().st_size, already=True)
     work = prepare(source, target, settings, force)
     plan, missing = work.plan, work.missing()
     had = plan.frames - sum(plan.length(index) for index in missing)

@@ -1,0 +1,119 @@
+"""The command killed at any moment: nothing is lost, nothing half-written has a final name, the result is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from vsapisr.config import UpscaleConfig
+from vsapisr.video.run import upscale_video
+from vsapisr.video.settings import VideoSettings
+
+from .clips import truncated
+from .episodes import episode
+from .test_video import CUTS, VFR, model
+from .test_video_sources import lanczos, shown
+
+pytest.importorskip("typer", reason="the extra cli is not installed")
+
+from typer.testing import CliRunner
+
+from vsapisr.cli.videos import app
+
+CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.argv[1:]]; main()"
+
+
+def command(model: str, *more: object) -> list[str]:
+    words = ["--model", model, "--device", "cpu", "--encoder", "libx264", "--preset", "ultrafast", "--chunk", "0.2"]
+    return [sys.executable, "-c", CALL, "upscale", *map(str, more), *words, "--json"]
+
+
+def asked(model: str) -> VideoSettings:
+    """What :func:`command` asks for."""
+    config = UpscaleConfig(model=model, device="cpu")
+    return VideoSettings(upscale=config, encoder="libx264", preset="ultrafast", chunk=0.2)
+
+
+def started(words: list[str], **given) -> subprocess.Popen:
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **given)
+
+
+def events(process: subprocess.Popen):
+    for line in process.stdout:
+        yield json.loads(line)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
+def test_killed_at_any_moment(model, tmp_path):
+    """At events drawn by chance; the first time by Ctrl-C."""
+    source = episode(tmp_path / "ep.mkv", VFR, intra=CUTS)
+    calm, folder = tmp_path / "calm.mkv", tmp_path / "out"
+    wild, work = folder / "ep_4x.mkv", folder / "ep_4x.mkv.work"
+    upscale_video(source, calm, asked(model))
+    chance, done = random.Random(1), []
+    for kill in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL):
+        process = started(command(model, source, "--output", folder))
+        for event, _ in zip(events(process), range(chance.randint(1, 2)), strict=False):
+            if event["event"] == "plan":
+                done.append(event["done"])
+        process.send_signal(kill)
+        rest, words = process.communicate()
+        assert process.returncode == (130 if kill == signal.SIGINT else -kill), words
+        assert kill != signal.SIGINT or "stopped; the same command goes on" in rest
+        assert wild.exists() or work.exists()
+        for path in work.glob("[0-9]*.mkv"):
+            with av.open(str(path)) as file:
+                assert len(list(file.decode(video=0))) in {7, 5, 12}
+    again = subprocess.run(command(model, source, "--output", folder), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    done += [event["done"] for event in map(json.loads, again.stdout.splitlines()) if event["event"] == "plan"]
+    assert done[0] == 0 and done == sorted(done) and done[-1] > 0
+    assert [path.name for path in folder.iterdir()] == ["ep_4x.mkv"]
+    assert wild.read_bytes() == calm.read_bytes()
+    assert upscale_video(source, wild, asked(model)).already
+
+
+def test_a_season(model, tmp_path, monkeypatch):
+    """One is damaged, one no video, one done before, one refused: all others are right."""
+    for module in ("plan", "chunk"):
+        monkeypatch.setattr(f"vsapisr.video.{module}.enlarged", lanczos)
+    folder, out = tmp_path / "Vol. 1", tmp_path / "out.v2"
+    (folder / "extras").mkdir(parents=True)
+    for n in range(5):
+        episode(folder / f"ep{n}.mkv", VFR, intra=CUTS, rich=False, tags=(6, 2, 2, 1 + n % 2))
+    episode(folder / "extras" / "ep0.mkv", VFR[:5], rich=False)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "extras" / "cover.png")
+    (folder / "readme.txt").write_text("not a video")
+    (folder / "empty.mkv").touch()
+    truncated(folder / "ep1.mkv", folder / "cut.mkv", 0.02)
+    words = ["--model", model, "--device", "cpu", "--encoder", "libx264", "--preset", "ultrafast", "--chunk", "0.2"]
+
+    def call(*more):
+        return CliRunner().invoke(app, ["upscale", str(folder), "--recursive", "--output", str(out), *words, *more])
+
+    assert call("--frames", "5").exit_code == 0
+    (out / "ep3_4x.mkv").unlink()
+    (out / "ep4_4x.mkv").unlink()
+    (out / "ep2_4x.mkv").write_bytes(b"a person's")
+    first = call()
+    assert first.exit_code == 1
+    assert "ep2_4x.mkv is there already and not what this call makes" in first.stderr
+    assert "3 files in the folders are neither pictures nor videos" in first.stderr
+    assert (out / "ep2_4x.mkv").read_bytes() == b"a person's"
+    assert len(shown(out / "ep3_4x.mkv")) == len(shown(out / "ep4_4x.mkv")) == len(VFR)
+    assert (out / "extras" / "cover_4x.png").exists()
+    forced = call("--force")
+    assert forced.exit_code == 0, forced.stderr
+    assert all(len(shown(out / f"ep{n}_4x.mkv")) == len(VFR) for n in range(5))
+    assert len(shown(out / "extras" / "ep0_4x.mkv")) == 5
+    assert "done before" in call().stderr and not list(out.rglob("*.work"))
