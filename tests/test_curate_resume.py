@@ -61,7 +61,7 @@ def state(out: Path) -> dict[str, object]:
         "videos": table(out, "SELECT path, fingerprint, status, reason, notes, duration FROM videos ORDER BY path"),
         "files": {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.glob("**/*.png"))},
         "rows": table(out, "SELECT name, crop, full_height FROM files ORDER BY name"),
-        "left": list(out.glob(f"**/{LEFTOVERS}")),
+        "left": [path for path in out.rglob("*") if LEFTOVERS.fullmatch(path.name)],
     }
 
 

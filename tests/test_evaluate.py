@@ -24,6 +24,7 @@ from train.evaluation.footage import length
 from train.evaluation.full_reference import psnr_y, ssim_y
 from train.evaluation.levels import bicubic, check_levels, lanczos, quarter, small_picture
 from train.evaluation.tables import Row, means, method_table
+from train.media.places import MARK
 from train.settings import build
 from vsapisr import upscale_image
 from vsapisr.errors import ArgumentError, VsapisrError, WeightsError
@@ -62,7 +63,8 @@ def test_originals_alone(gt: Path, tmp_path: Path) -> None:
     assert [row["method"] for row in rows] == ["lanczos", "bicubic", "default", "original"]
     assert float(rows[2]["psnr_y"]) == pytest.approx(table["default"]["psnr_y"]) and rows[3]["psnr_y"] == ""
     assert Image.open(tmp_path / "sheet-medium.png").width == 5 * (288 + 8) + 8
-    assert {path.name for path in tmp_path.iterdir()} == {"table.md", "table.csv", "results.json", "sheet-medium.png"}
+    names = {"table.md", "table.csv", "results.json", "sheet-medium.png", MARK}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_levels(gt: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_broken_file_does_not_stop_the_others(gt: Path, tmp_path: Path) -> Non
     (folder / "b.png").unlink()
     with pytest.raises(ArgumentError, match="nothing could be measured.*a.png"):
         run(gt=str(folder), out=str(tmp_path / "p"), levels=["light"], models=[])
-    assert not list((tmp_path / "p").iterdir())
+    assert [path.name for path in (tmp_path / "p").iterdir()] == [MARK]
 
 
 def test_what_does_not_fit_is_named(gt: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

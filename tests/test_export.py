@@ -171,7 +171,7 @@ FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 from train.__main__ import main
-sys.exit(main(["export", "--source", sys.argv[1], "--target", sys.argv[2]]))
+sys.exit(main(["export", "--source", sys.argv[1], "--target", sys.argv[2], "--force"]))
 """
 
 
@@ -235,3 +235,13 @@ def test_what_a_file_does_not_say_can_be_told_to_export(tmp_path):
         export(ExportConfig(source=str(target), target=(str(tmp_path / "x.pth"),), window=8, anchor_down=2))
     with pytest.raises(ArgumentError, match="anchor_down"):
         ExportConfig(source=str(bare), target=(str(target),), window=16)
+
+
+def test_no_target_is_replaced_unasked_and_the_source_is_said(tmp_path, capsys):
+    folder, target = run_folder(tmp_path / "run", "best.pth"), tmp_path / "w.safetensors"
+    target.write_bytes(b"a person's")
+    command = ["export", "--source", str(folder), "--target", f"{tmp_path / 'new.pth'},{target}"]
+    assert main(command) == 2 and target.read_bytes() == b"a person's" and not (tmp_path / "new.pth").exists()
+    assert f"target: '{target}' is not accepted; accepted: files that do not exist; --force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0 and weights.load(target)
+    assert capsys.readouterr().out.startswith(f"from {folder / 'best.pth'}, iteration 1,234\n")

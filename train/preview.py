@@ -19,6 +19,7 @@ from .degradation.config import DegradationConfig
 from .degradation.draws import Draw, draw, generator
 from .degradation.pipeline import apply
 from .media.images import list_images, read_image
+from .media.places import alone, apart, claim
 from .media.progress import Progress
 from .media.sheets import labelled
 
@@ -42,6 +43,8 @@ class PreviewConfig:
     size: int = 384
     """Side of the part of a drawing that is shown for degradations, in its own pixels."""
     seed: int = 0
+    force: bool = False
+    """Replace files that are in the way and that this step did not write."""
     base: str = "sharpened"
     gamma: tuple[float, float] = lines.GAMMA
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
@@ -123,8 +126,11 @@ def run_preview(config: PreviewConfig) -> PreviewReport:
     """
     files, report = list_images(config.source), PreviewReport()
     chosen = sorted({round(n) for n in np.linspace(0, len(files) - 1, min(config.count, len(files)))})
-    Path(config.out).mkdir(parents=True, exist_ok=True)
-    with Progress("preview", len(chosen), "drawings") as progress:
+    out = Path(config.out)
+    apart(config.source, out)
+    names = [f"{files[index].stem}.{what}.png" for index in chosen for what in config.what]
+    with alone(out, "preview"), Progress("preview", len(chosen), "drawings") as progress:
+        claim(out, "preview", names, config.force)
         for index in chosen:
             try:
                 report.written += _one(files[index], index, config)

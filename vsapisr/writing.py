@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["LEFTOVERS", "any_console", "finished", "write_atomically", "write_words"]
+__all__ = ["LEFTOVERS", "any_console", "finished", "remove_leftovers", "write_atomically", "write_words"]
 
-LEFTOVERS = ".*.part*"
-"""Glob of what a killed process may have left beside its results."""
+LEFTOVERS = re.compile(r"\..+\.\d+\.part(\.\w+)?")
+"""Names of what a killed process may have left beside its results."""
 
 
 @contextmanager
@@ -47,3 +48,11 @@ def any_console() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """What a killed process left in ``folder`` itself, where nobody else writes now."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if LEFTOVERS.fullmatch(path.name):
+                path.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from ..fit.config import FitConfig
 from ..fit.loop import LAST, Interrupted, fit
 from ..losses.files import find
 from ..media.cache import key_of
+from ..media.places import alone, claim
 from ..settings import load
 from .arms import ARMS, TABLES, WHOLE, Arm, chosen
 from .config import AblateConfig
@@ -245,7 +246,7 @@ def train_arm(one: Plan) -> None:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
     target = str(one.folder / f"{one.arm.name}.safetensors")
-    export(ExportConfig(source=str(one.folder / LAST), target=(target,)), arm=one.arm.name)
+    export(ExportConfig(source=str(one.folder / LAST), target=(target,), force=True), arm=one.arm.name)
 
 
 def finish_arm(one: Plan) -> dict[str, Any]:
@@ -289,8 +290,14 @@ def ablate(config: AblateConfig) -> AblateReport | str:
     if config.dry_run:
         return listing(plans)
     check_files(plans)
+    with alone(Path(config.out), "ablate"):
+        claim(Path(config.out), "ablate", ("table.md", "table.csv"), option=False)
+        return run_arms(config, plans)
+
+
+def run_arms(config: AblateConfig, plans: list[Plan]) -> AblateReport:
+    """What :func:`ablate` does, with ``out`` to itself."""
     report = AblateReport(config, plans)
-    Path(config.out).mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(plans, 1):
         if (result := one.result()) is None:
             print(f"arm {number}/{len(plans)}: {one.arm.name}", flush=True)

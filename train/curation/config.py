@@ -113,6 +113,8 @@ class PrepareConfig:
     base: str = "sharpened"
     """What lines are blended onto: "sharpened" (the paper's supplement and code) or "plain" (its Eq. 3)."""
     seed: int = 0
+    force: bool = False
+    """Replace files that are in the way and that this step did not write."""
     threads: int = 0
     """Pictures at once; 0 is one per core."""
 

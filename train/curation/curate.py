@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from vsapisr.errors import ClipError
-from vsapisr.writing import LEFTOVERS, write_atomically, write_words
+from vsapisr.writing import remove_leftovers, write_atomically, write_words
 
+from ..media.places import alone
 from ..media.progress import Progress
 from .config import CurateConfig
 from .keyframes import Unsuitable, fetch, list_videos
@@ -262,7 +263,7 @@ def curate(config: CurateConfig) -> Curated:
     scorer = make_scorer(config.scorer, weights=config.icnet_weights, device=config.device, seed=config.seed)
     out = Path(config.out)
     report = Curated()
-    with Manifest(out / "manifest.sqlite") as manifest:
+    with alone(out, "curate"), Manifest(out / "manifest.sqlite") as manifest:
         videos = scan_all(config, scorer, manifest, report)
         select_all(videos, config, scorer.name, manifest, report, read_strikes(out / "strike.txt", manifest, report))
         (out / "sheets").mkdir(exist_ok=True)
@@ -272,6 +273,6 @@ def curate(config: CurateConfig) -> Curated:
                 write_contact_sheet(video, out / "sheets", scorer.name, manifest)
                 progress.advance(1, Path(video["path"]).name)
         remove_pictures(out, manifest, report)
-    for left in out.glob(f"**/{LEFTOVERS}"):  # of a run that was killed while writing
-        left.unlink()
+        for folder in (out, out / "sheets"):
+            remove_leftovers(folder)
     return report

@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import ClipError
 from vsapisr.picture.orientation import orientation, upright
-from vsapisr.writing import LEFTOVERS, write_atomically
+from vsapisr.writing import remove_leftovers, write_atomically
 
 from ..media.cache import key_of
+from ..media.places import alone, apart, refuse
 from ..media.progress import Progress
 from .apart import hashes, is_among
 from .config import PrepareConfig
@@ -203,6 +205,15 @@ def record(
     manifest.put("prepared", row, replace=True)
 
 
+def announce(todo: list[Job], where: str, manifest: Manifest) -> None:
+    """Rows of what is about to be written, without settings: what a killed run leaves is known for this step's own."""
+    with manifest.transaction():
+        for job in todo:
+            if manifest.one("SELECT 1 FROM prepared WHERE target = ? AND name = ?", where, job.target) is None:
+                row = {"target": where, "name": job.target, "source": job.mark, "settings": "", "status": "written"}
+                manifest.put("prepared", row)
+
+
 def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Manifest, report: Prepared) -> None:
     """Pictures made by an earlier run whose source is gone or is rejected now."""
     for row in manifest.rows("SELECT name, status FROM prepared WHERE target = ?", where):
@@ -226,7 +237,19 @@ def prepare(config: PrepareConfig) -> Prepared:
     Raises:
         VsapisrError: no pictures, or none in ``apart``. A bad picture is no error: see ``Prepared.rejected``.
     """
-    out, source, report = Path(config.out), Path(config.source), Prepared()
+    out, source = Path(config.out), Path(config.source)
+    apart(source, *(out / folder for folder in FOLDERS))
+    home = source if (source / "manifest.sqlite").exists() else out
+    with ExitStack() as held:
+        for folder in {out.resolve(), home.resolve()}:
+            held.enter_context(alone(folder, "prepare"))
+        with Manifest(home / "manifest.sqlite") as manifest:
+            return prepare_all(config, manifest)
+
+
+def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
+    """What :func:`prepare` does, with its folders to itself."""
+    out, report = Path(config.out), Prepared()
     for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     where, measured = str(out.resolve()), hashes(config.apart)
@@ -244,7 +267,6 @@ def prepare(config: PrepareConfig) -> Prepared:
             *([key_of(measured.tolist())] if len(measured) else []),
         )
     )
-    home = source if (source / "manifest.sqlite").exists() else out
 
     def attempt(job: Job) -> tuple[int, int] | Rejected:
         try:
@@ -252,23 +274,27 @@ def prepare(config: PrepareConfig) -> Prepared:
         except Rejected as error:
             return error
 
-    with Manifest(home / "manifest.sqlite") as manifest:
-        todo, kept = [], set()
-        for job in jobs(config, manifest, report):
-            kept.add(job.target)
-            row = manifest.one("SELECT * FROM prepared WHERE target = ? AND name = ?", where, job.target)
-            if is_done(job, row, f"{settings} {job.full_height}", config):
-                report.known += 1
-            else:
-                todo.append(job)
-        with (
-            Progress("prepare", len(todo), "pictures") as progress,
-            ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool,
-        ):
-            for job, result in zip(todo, pool.map(attempt, todo)):
-                record(job, result, where, f"{settings} {job.full_height}", manifest, report)
-                progress.advance(1, job.source.name)
-        remove_stale(where, kept, config, manifest, report)
-    for left in out.glob(f"*/{LEFTOVERS}"):  # of a run that was killed while writing
-        left.unlink()
+    todo, kept, foreign = [], set(), []
+    for job in jobs(config, manifest, report):
+        kept.add(job.target)
+        row = manifest.one("SELECT * FROM prepared WHERE target = ? AND name = ?", where, job.target)
+        if is_done(job, row, f"{settings} {job.full_height}", config):
+            report.known += 1
+        else:
+            todo.append(job)
+            if row is None:
+                foreign += [f"{folder}/{job.target}" for folder in FOLDERS if (out / folder / job.target).exists()]
+    if not config.force:
+        refuse(out, "prepare", foreign)
+    announce(todo, where, manifest)
+    with (
+        Progress("prepare", len(todo), "pictures") as progress,
+        ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool,
+    ):
+        for job, result in zip(todo, pool.map(attempt, todo)):
+            record(job, result, where, f"{settings} {job.full_height}", manifest, report)
+            progress.advance(1, job.source.name)
+    remove_stale(where, kept, config, manifest, report)
+    for folder in FOLDERS:
+        remove_leftovers(out / folder)
     return report

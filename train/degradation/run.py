@@ -18,6 +18,7 @@ from vsapisr.writing import write_atomically, write_words
 
 from ..data.workers import become_worker
 from ..media.images import list_images, read_image
+from ..media.places import alone, apart, refuse
 from ..media.progress import Progress
 from .config import DegradationConfig
 from .pipeline import degrade
@@ -32,11 +33,14 @@ class DegradeConfig:
     source: str
     """Folder of drawings (PNG, WebP, JPEG)."""
     out: str
-    """Folder for the results, lossless PNG of a quarter of the size, and draws.jsonl. What is there already is kept."""
+    """Folder for the results, lossless PNG of a quarter of the size, each with its draw in a .json, and draws.jsonl.
+    What is there already is kept. Not the folder of the drawings."""
     variants: int = 1
     """Degradations of each drawing; from the second on their names end in _1, _2..."""
     workers: int = 2
     seed: int = 0
+    force: bool = False
+    """Replace files that are in the way and that this step did not write."""
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
 
     def __post_init__(self) -> None:
@@ -89,15 +93,48 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
+def _is_ours(record: Path, name: str = "") -> bool:
+    """Whether a file of draws was written by this step, for the picture ``name``; one that is empty may be."""
+    try:
+        lines = record.read_text(encoding="utf-8").splitlines()
+        draws = [json.loads(line) for line in lines[:1]]
+        return all({"numbers", "steps"} <= one.keys() and (not name or one["name"] == name) for one in draws)
+    except (OSError, ValueError, AttributeError, KeyError):
+        return False
+
+
+def _foreign(out: Path, targets: list[Path]) -> list[str]:
+    """Files in the way that an earlier run did not write: each picture of one has its draw beside it."""
+    found = []
+    for target in targets:
+        record = target.with_suffix(".json")
+        if (target.exists() or record.exists()) and not _is_ours(record, target.name):
+            found.append(target.name if target.exists() else record.name)
+    draws = out / "draws.jsonl"
+    return found + ([draws.name] if draws.exists() and not _is_ours(draws) else [])
+
+
 def run_degrade(config: DegradeConfig) -> DegradeReport:
     """Degrade every drawing of ``config.source``; unusable files are reported and do not end the run.
 
     The result depends on drawings, configuration and seed, not on ``workers``; a run that was killed goes on where it
     was.
+
+    Raises:
+        ArgumentError: ``out`` is ``source``, has files in the way that this step did not write, or another run in it.
+        NoImagesError: no drawings.
     """
+    out, todo = Path(config.out), list(_targets(config))
+    apart(config.source, out)
+    with alone(out, "degrade"):
+        if not config.force:
+            refuse(out, "degrade", _foreign(out, [target for _, target, _ in todo]))
+        return _degrade_all(config, todo)
+
+
+def _degrade_all(config: DegradeConfig, todo: list[tuple[Path, Path, tuple[int, ...]]]) -> DegradeReport:
+    """What :func:`run_degrade` does, with ``out`` to itself."""
     out, report = Path(config.out), DegradeReport()
-    todo = list(_targets(config))
-    out.mkdir(parents=True, exist_ok=True)
     with (
         Progress("degrade", len(todo), "pictures") as progress,
         ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=become_worker) as pool,

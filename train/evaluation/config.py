@@ -26,7 +26,7 @@ class EvaluateConfig:
     """Small pictures: a folder of images, a folder of videos, or one video."""
     gt: str = ""
     """Originals, four times as large: the same kinds. They must not have been trained on."""
-    out: str = "evaluation"
+    out: str = "runs/evaluation"
     """Folder for table.md, table.csv, results.json and sheet.png."""
     models: tuple[str, ...] = ("default",)
     """Names of shipped or fetched models, and paths of weights."""
@@ -52,6 +52,8 @@ class EvaluateConfig:
     precision: str = "auto"
     threads: int = 2
     """Of PyTorch on the CPU."""
+    force: bool = False
+    """Replace files that are in the way and that this step did not write."""
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
     """Of the level "heavy"."""
 

@@ -22,6 +22,7 @@ from vsapisr.engine.devices import ready
 from vsapisr.errors import ArgumentError, VsapisrError
 from vsapisr.writing import write_atomically, write_words
 
+from ..media.places import alone, claim
 from ..media.progress import Progress
 from ..media.sheets import labelled
 from .config import EvaluateConfig
@@ -114,6 +115,9 @@ def network_method(model: str, config: EvaluateConfig) -> Enlarge:
     return lambda small: upscale_image(small, model=model, **arguments)
 
 
+FILES = ("table.md", "table.csv", "results.json")
+
+
 class Sheet:
     """Cells of the contact sheet of one level: the busiest part of chosen pictures, as each method made it.
 
@@ -182,7 +186,10 @@ def evaluate(config: EvaluateConfig, others: Mapping[str, Enlarge] | None = None
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        return measured(config, others or {})
+        with alone(Path(config.out), "evaluate"):
+            names = [*FILES, *(f"sheet-{level}.png" for level in config.measured)]
+            claim(Path(config.out), "evaluate", names, config.force)
+            return measured(config, others or {})
     finally:
         torch.set_num_threads(threads)  # what runs after it in this process must not depend on it
 
@@ -203,8 +210,6 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Evaluatio
     report = Evaluation(
         config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else ""
     )
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
     expected = [length(one_of(small, gt), config.frames) for small, gt in files]
     sheets = {level: Sheet(files, config.sheet, max(expected) // 2) for level in config.measured}
     with Progress("evaluate", sum(expected) * len(sheets), "pictures") as progress:

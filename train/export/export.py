@@ -57,6 +57,8 @@ class ExportConfig:
     """
     share: float = 0.5
     """Of ``blend`` in the mixture: 0 leaves ``source`` as it is, 1 is ``blend`` alone."""
+    force: bool = False
+    """Replace targets that exist."""
     window: int = 0
     """Of a ``source`` that does not say it: the side of its network's windows (published GRLs have 8). 0: as it says.
     """
@@ -80,15 +82,23 @@ class Source:
 
     network: GRL
     metadata: dict[str, str]
+    path: Path
+
+    def __str__(self) -> str:
+        iterations = self.metadata.get("iterations")
+        return str(self.path) + (f", iteration {int(iterations):,}" if iterations and iterations.isdecimal() else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportReport:
+    source: str = ""
+    """What was read: of a run, which of its checkpoints, and of which iteration."""
     written: dict[str, int] = field(default_factory=dict)
     """File -> bytes."""
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {size / 1e6:.2f} MB" for name, size in self.written.items())
+        sizes = (f"{name}: {size / 1e6:.2f} MB" for name, size in self.written.items())
+        return "\n".join([f"from {self.source}", *sizes])
 
 
 def is_path(text: str) -> bool:
@@ -117,13 +127,13 @@ def of_checkpoint(state: dict[str, Any], path: Path) -> Source:
     metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(without_places(json.loads(said)))}
     if state.get("validation"):
         metadata["validation"] = json.dumps(state["validation"])
-    return Source(network, without_places(state.get("metadata", {})) | metadata)
+    return Source(network, without_places(state.get("metadata", {})) | metadata, path)
 
 
 def of_weights(path: Path, hidden: tuple[int, int] | None) -> Source:
     """A weight file; its metadata if it is safetensors."""
     file = weights.contents(path)
-    return Source(weights.network_of(file, hidden), file.metadata if path.suffix == ".safetensors" else {})
+    return Source(weights.network_of(file, hidden), file.metadata if path.suffix == ".safetensors" else {}, path)
 
 
 def read_source(source: str, hidden: tuple[int, int] | None = None) -> Source:
@@ -154,7 +164,7 @@ def read_source(source: str, hidden: tuple[int, int] | None = None) -> Source:
         "vsapisr": vsapisr.__version__,
         **described(made.network.config),
     }
-    return Source(made.network.eval().requires_grad_(False), metadata)
+    return Source(made.network.eval().requires_grad_(False), metadata, path)
 
 
 def _onnx(source: Source, dtype: torch.dtype) -> bytes:
@@ -196,7 +206,7 @@ def blended(source: Source, source_name: str, name: str, share: float) -> Source
     metadata = {
         key: value for key, value in source.metadata.items() if key != "validation"
     }  # which was of ``source`` alone
-    return Source(network, metadata | {"blend": json.dumps(about)})
+    return Source(network, metadata | {"blend": json.dumps(about)}, source.path)
 
 
 def export(config: ExportConfig, **metadata: str) -> ExportReport:
@@ -209,10 +219,12 @@ def export(config: ExportConfig, **metadata: str) -> ExportReport:
     source, written, dtype = read_source(config.source, hidden), {}, PRECISIONS[config.precision]
     if config.blend:
         source = blended(source, config.source, config.blend, config.share)
-    source = Source(source.network, source.metadata | metadata)
+    source = replace(source, metadata=source.metadata | metadata)
     largest = max(float(value.abs().max()) for value in source.network.state_dict().values())
     fits = largest <= torch.finfo(dtype).max
     check(fits, "precision", config.precision, f"fp32: a weight is {largest:.3g}, too large for fp16")
+    present = [name for name in config.target if Path(name).exists()]
+    check(config.force or not present, "target", ", ".join(present), "files that do not exist; --force replaces them")
     for name in config.target:
         data, path = encoded(source, Path(name).suffix, dtype), Path(name)
         try:
@@ -221,4 +233,4 @@ def export(config: ExportConfig, **metadata: str) -> ExportReport:
         except OSError as error:
             raise ExportError(f"{path} cannot be written: {error.strerror or error}") from None
         written[name] = len(data)
-    return ExportReport(written=written)
+    return ExportReport(source=str(source), written=written)

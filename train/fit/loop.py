@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from vsapisr import __version__
 from vsapisr.errors import VsapisrError
 
 from ..data.feed import Batch, Feed
+from ..media.places import alone, claim
 from . import checkpoint, state
 from .allocator import keep_freed_memory
 from .config import FitConfig, changes, few_drawings
@@ -37,6 +38,8 @@ __all__ = ["Interrupted", "Run", "fit"]
 
 log = logging.getLogger(__name__)
 LAST = "last.pth"
+WRITTEN = (BEST, "log.jsonl", "validation.jsonl", "pictures/feeding.png", "pictures/validation.png")
+"""What may stand in the way of a run that begins."""
 
 
 class Interrupted(VsapisrError):
@@ -291,8 +294,12 @@ def fit(config: FitConfig) -> Path:
         VsapisrError: a configuration that cannot run, files that cannot be read, too many losses that are not finite, a
             request to stop (:class:`Interrupted`; all is saved then), or a last checkpoint that cannot be written.
     """
-    processes = Processes(config.device)
+    processes, out = Processes(config.device), Path(config.out)
     try:
-        return train(config, processes)
+        with alone(out, "fit") if processes.first else nullcontext():
+            if processes.first:
+                names = [*WRITTEN, *(path.name for path in out.glob("iteration_*.pth"))]
+                claim(out, "fit", names, force=(out / LAST).exists(), option=False)
+            return train(config, processes)
     finally:
         processes.close()
