@@ -1,9 +1,8 @@
-"""The demo from end to end, with the real vspipe and BestSource; a plain enlargement stands in for the filter."""
+"""The demo from end to end; a plain enlargement stands in for the filter."""
 
 from __future__ import annotations
 
-import shutil
-import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,15 +13,19 @@ import pytest
 from scripts.cel import Painter
 from scripts.clips import encode
 from scripts.demo.before_after import before_after, busiest, rgb
-from scripts.demo.course import Course
 from scripts.demo.demo import Options, main, parse, run_demo
-from scripts.demo.transcode import PipeError, SourceError, excerpt, inspect
+from scripts.demo.excerpt import excerpt, inspect
+from vsapisr.errors import VideoError
 
-LANCZOS = "clip = core.resize.Lanczos(clip, clip.width * 4, clip.height * 4)"
+from .episodes import episode
+from .test_video_sources import lanczos
 
-needs_vspipe = pytest.mark.skipif(
-    shutil.which("vspipe", path=str(Path(sys.executable).parent)) is None, reason="no vspipe beside this Python"
-)
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanczos in the network's place."""
+    for module in ("plan", "chunk"):
+        monkeypatch.setattr(f"vsapisr.video.{module}.enlarged", lanczos)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +35,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@needs_vspipe
 def test_demo_on_a_video_keeps_sound_and_length_and_colour(clip: Path, tmp_path: Path):
     said: list[str] = []
-    target = run_demo(Options(clip, tmp_path, frames=16, device="cpu"), upscale=LANCZOS, say=said.append)
+    target = run_demo(Options(clip, tmp_path, frames=16, device="cpu"), say=said.append)
     assert target == tmp_path / "my 'own' clip é_4x.mkv"
     with av.open(str(target)) as file:
         frames = list(file.decode(video=0))
@@ -47,7 +49,7 @@ def test_demo_on_a_video_keeps_sound_and_length_and_colour(clip: Path, tmp_path:
     assert sum(frame.key_frame for frame in frames) < 16  # the encoder chose the picture types, not the pipe
     # BT.601 as VapourSynth assumes for this size, and said so in the larger file.
     assert frames[0].colorspace == 6
-    shown = rgb(frames[5], 6).astype(float).mean(axis=(0, 1))
+    shown = rgb(frames[5]).astype(float).mean(axis=(0, 1))
     assert np.abs(shown - Painter(90).frame("talk", 5).mean(axis=(0, 1))).max() < 0.6
     picture = cv2.imread(str(tmp_path / "before_after.png"))
     assert picture is not None and picture.shape[0] > 1000 and picture.shape[1] > 1900
@@ -55,36 +57,18 @@ def test_demo_on_a_video_keeps_sound_and_length_and_colour(clip: Path, tmp_path:
     assert not list(tmp_path.glob(".*part*"))
 
 
-@needs_vspipe
 def test_demo_draws_its_own_clip(tmp_path: Path):
     options = Options(None, tmp_path, frames=4, height=90, shot="title", device="cpu")
-    target = run_demo(options, upscale=LANCZOS, say=lambda text: None)
+    target = run_demo(options, say=lambda text: None)
     assert target.name == "upscaled.mkv" and (tmp_path / "cel_title_90p.mkv").exists()
     assert inspect(target).frames == 4
 
 
-@needs_vspipe
-def test_failing_vspipe_shows_its_message_and_leaves_no_video(clip: Path, tmp_path: Path):
-    with pytest.raises(PipeError, match=r"(?s)vspipe failed \(exit status 1\).*no such thing here"):
-        run_demo(Options(clip, tmp_path, frames=4, device="cpu"), upscale="raise RuntimeError('no such thing here')")
-    broken = """
-def fail(n, f):
-    if n == 6:
-        raise RuntimeError("frame six is broken")
-    return f
-clip = core.std.ModifyFrame(clip, clip, fail)
-"""
-    with pytest.raises(PipeError, match="(?s)frame six is broken"):
-        run_demo(Options(clip, tmp_path, frames=12, device="cpu"), upscale=broken.replace("{", "{{").replace("}", "}}"))
-    assert not list(tmp_path.glob("*.mkv")) and not list(tmp_path.glob(".*part*"))
-
-
-@needs_vspipe
 def test_slow_machine_takes_fewer_frames(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("scripts.demo.course.PROBE_SECONDS", -1.0)
-    monkeypatch.setattr("scripts.demo.course.BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr("scripts.demo.demo.PROBE_SECONDS", -1.0)
+    monkeypatch.setattr("scripts.demo.demo.BUDGET_SECONDS", 0.0)
     said: list[str] = []
-    target = run_demo(Options(clip, tmp_path, device="cpu"), upscale=LANCZOS, say=said.append)
+    target = run_demo(Options(clip, tmp_path, device="cpu"), say=said.append)
     assert inspect(target).frames == 8
     assert any("taking the first 8 of 24 frames" in line for line in said)
 
@@ -104,8 +88,8 @@ def test_excerpt_begins_at_an_i_frame_and_is_shorter(tmp_path: Path):
     ("name", "content", "message"),
     [
         ("gone.mkv", None, "there is no file"),
-        ("text.mkv", b"not a video at all, only words " * 40, "is not a video that can be read"),
-        ("empty.mp4", b"", "is not a video that can be read"),
+        ("text.mkv", b"not a video at all, only words " * 40, "is no video that can be read"),
+        ("empty.mp4", b"", "is no video that can be read"),
     ],
 )
 def test_unusable_source(tmp_path: Path, capsys: pytest.CaptureFixture, name: str, content: bytes | None, message: str):
@@ -118,7 +102,7 @@ def test_unusable_source(tmp_path: Path, capsys: pytest.CaptureFixture, name: st
 
 
 def test_folder_and_sound_alone_are_refused(tmp_path: Path):
-    with pytest.raises(SourceError, match="is a folder; a video file is needed"):
+    with pytest.raises(VideoError, match="is a folder; a video file is needed"):
         inspect(tmp_path)
     path = tmp_path / "sound.mka"
     with av.open(str(path), "w", format="matroska") as out:
@@ -127,7 +111,7 @@ def test_folder_and_sound_alone_are_refused(tmp_path: Path):
         frame.sample_rate = 48000
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    with pytest.raises(SourceError, match="has no video in it"):
+    with pytest.raises(VideoError, match="has no video in it"):
         inspect(path)
 
 
@@ -139,10 +123,19 @@ def test_options_are_checked(capsys: pytest.CaptureFixture):
         assert "accepted is" in capsys.readouterr().err
 
 
-def test_course_keeps_the_last_frame_of_a_short_clip():
-    course = Course(3, True, 11, print)
-    assert [course.more(n, f"frame {n}") for n in (1, 2, 3)] == [True, True, False]
-    assert (course.kept, course.kept_index) == ("frame 3", 2)
+def test_full_range_pixels_and_times_are_kept(tmp_path: Path):
+    """Each was lost by an earlier way of the demo."""
+    times = [sum((42, 42, 83)[k % 3] for k in range(n)) for n in range(40)]
+    source = episode(tmp_path / "s.mkv", times, sar=(32, 27), tags=(1, 1, 1, 2))
+    target = run_demo(Options(source, tmp_path / "out", device="cpu"), say=lambda text: None)
+    with av.open(str(target)) as file:
+        frames = list(file.decode(video=0))
+        assert file.streams.video[0].sample_aspect_ratio == Fraction(32, 27)
+    assert [round(frame.time * 1000) for frame in frames] == times
+    assert (frames[0].colorspace, frames[0].color_range) == (1, 2)
+    with av.open(str(source)) as one, av.open(str(target)) as two:
+        sounds = [sum(frame.samples for frame in file.decode(audio=0)) for file in (one, two)]
+    assert sounds[0] == sounds[1]
 
 
 def test_busiest_part_is_where_the_lines_are(tmp_path: Path):

@@ -21,8 +21,8 @@ import torch
 from scripts.bench.network import parse_sizes
 from scripts.bench.timing import table
 from scripts.clips import encode
-from scripts.demo.transcode import VSPipe
 from scripts.stress.networks import small_network
+from scripts.vspipe import VSPipe
 from vsapisr.config import SCALE, UpscaleConfig
 from vsapisr.engine.frame import Conversion, Job
 from vsapisr.engine.upscaler import Upscaler

@@ -1,4 +1,4 @@
-"""The demo: an anime clip, upscaled four times by ``core.apisr.Upscale`` in vspipe, with its sound, and a comparison.
+"""The demo: an anime clip, upscaled four times as ``vsapisr upscale`` does it, with its sound, and a comparison.
 
 python -m scripts.demo [PATH]: without PATH it draws and encodes a clip of its own first.
 """
@@ -13,32 +13,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from train.media.progress import Progress, clock
+from vsapisr.config import UpscaleConfig
 from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.video import plan, run
+from vsapisr.video.clip import from_source
+from vsapisr.video.probe import probe
+from vsapisr.video.settings import VideoSettings
 
 from ..cel import Painter, length
 from ..clips import encode
-from .before_after import before_after, frame_of, rgb
-from .course import Course
-from .transcode import PipeError, SourceInfo, VSPipe, excerpt, inspect, transcode
+from .before_after import before_after, frame_of
+from .excerpt import SourceInfo, excerpt, inspect
 
 __all__ = ["Options", "main", "run_demo"]
 
-UPSCALE = "clip = core.apisr.Upscale(clip{arguments})"
-SCRIPT = """\
-import vapoursynth as vs
-
-core = vs.core
-clip = core.bs.VideoSource({source!r}, cachepath={index!r})
-clip = clip[:{frames}]
-{upscale}
-if clip.format.color_family == vs.RGB or clip.format.sample_type == vs.FLOAT:  # y4m holds YUV and gray integers
-    clip = core.resize.Bicubic(clip, format=vs.YUV444P10, matrix={matrix}, range_s="limited")
-clip.set_output()
-"""
+PROBE_SECONDS, BUDGET_SECONDS, FEWEST = 10.0, 120.0, 8
 FACE = (0.50, 0.52)  # of the made-up clip's first shot
 
 
@@ -87,23 +81,8 @@ def own_clip(folder: Path, height: int, shot: str) -> Path:
     return path
 
 
-def write_script(options: Options, source: Path, info: SourceInfo, frames: int, device: str, upscale: str) -> Path:
-    """The .vpy file that vspipe runs."""
-    arguments = f', device="{device}"' + (f", model={options.model!r}" if options.model else "")
-    text = SCRIPT.format(
-        source=str(source),
-        index=str(options.output / "index"),
-        frames=frames,
-        matrix=info.matrix,
-        upscale=upscale.format(arguments=arguments),
-    )
-    script = options.output / "upscale.vpy"
-    script.write_text(text, encoding="utf-8")
-    return script
-
-
-def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], None] = print) -> Path:
-    """Do everything; returns the video. ``upscale`` is the line of the script that enlarges; tests put another."""
+def run_demo(options: Options, *, say: Callable[[str], None] = print) -> Path:
+    """Do everything; returns the video."""
     start = time.monotonic()
     options.output.mkdir(parents=True, exist_ok=True)
     device = pick_device(options.device)
@@ -114,38 +93,70 @@ def run_demo(options: Options, *, upscale: str = UPSCALE, say: Callable[[str], N
     total, chosen = _how_many(options, info, device, own)
     name = source.stem
     if not own and (options.start > 0 or info.frames > 4 * total + 240):
-        part = options.output / f"{name}_excerpt.mkv"
-        excerpt(source, part, options.start, float(total / info.fps))
-        source = part.resolve()
+        short = options.output / f"{name}_excerpt.mkv"
+        excerpt(source, short, options.start, float(total / info.fps))
+        source = short.resolve()
+        total = min(total, inspect(source).frames or total)
     say(
         f"source: {source.name}, {info.width}x{info.height}, {float(info.fps):.3f} fps"
         f"{', with sound' if info.audio else ', no sound'}; device: {device}"
     )
-    script = write_script(options, source, info, total, device, upscale)
+    say("upscaling (the first frame takes longest: loading, indexing)")
+    config = UpscaleConfig(device=device, **({"model": options.model} if options.model else {}))
+    if not chosen:
+        total = _fitting(source, config, options, total, say)
+    part = total if total < info.frames else None
+    settings = VideoSettings(upscale=config, encoder="libx264", crf=options.crf, preset="medium", frames=part)
     target = options.output / ("upscaled.mkv" if own else f"{name}_4x.mkv")
-    # The made-up clip is compared where the mouth is open; a video of the user's after its first seconds.
-    course = Course(total, chosen, 4 if own else round(2 * info.fps), say)
-    say("upscaling in vspipe (the first frame takes longest: loading, indexing)")
-    with VSPipe(script, options.output / "vspipe.log") as pipe:
-        frames = pipe.frames()
-        count = transcode(frames, source, info, target, crf=options.crf, more=course.more)
-        if count == course.total and count < total:
-            frames.close()  # enough; vspipe would go on
-        else:
-            pipe.check()
-            if count < total and options.frames is not None:
-                say(f"the video ends after {count} frames")
+    course = Course(total)
+    done = run.upscale_video(source, target, settings, force=True, told=course.told)
     course.progress.close()
-    picture = options.output / "before_after.png"
-    result = rgb(course.kept, info.matrix)
-    before_after(
-        frame_of(source, course.kept_index, info.matrix),
-        result,
-        picture,
-        FACE if own and options.shot in ("mixed", "talk") else None,
-    )
+    if done.frames < total and options.frames is not None:
+        say(f"the video ends after {done.frames} frames")
+    # The made-up clip is compared where the mouth is open; a video of the user's after its first seconds.
+    index = min(4 if own else round(2 * info.fps), done.frames - 1)
+    picture, result = options.output / "before_after.png", frame_of(target, index)
+    focus = FACE if own and options.shot in ("mixed", "talk") else None
+    before_after(frame_of(source, index), result, picture, focus)
     say(_summary(course, info, target, picture, result, time.monotonic() - start))
     return target
+
+
+class Course:
+    """Counts frames and shows how far they are."""
+
+    def __init__(self, total: int) -> None:
+        self.progress = Progress("upscaling", total, "frames")
+        self.done, self.first, self.last = 0, 0.0, 0.0
+
+    def told(self, event: dict[str, Any]) -> None:
+        if event["event"] == "frame":
+            self.done += 1
+            self.last = time.monotonic()
+            self.first = self.first or self.last
+            self.progress.to(self.done)
+
+    @property
+    def fps(self) -> float:
+        """Rate after the first frame, without the start-up."""
+        return (self.done - 1) / (self.last - self.first) if self.last > self.first else 0.0
+
+
+def _fitting(source: Path, config: UpscaleConfig, options: Options, total: int, say: Callable[[str], None]) -> int:
+    """How many of ``total`` frames a slow machine makes in two minutes, by the rate of the first ones."""
+    clip = from_source(source, probe(source).track, options.output / "index")[0]
+    node = plan.enlarged(clip, VideoSettings(), (4 * clip.width, 4 * clip.height), int(clip.format.id), config)
+    node.get_frame(0).close()
+    begin = time.monotonic()
+    for n in range(1, min(total, clip.num_frames)):
+        node.get_frame(n).close()
+        if (spent := time.monotonic() - begin) > PROBE_SECONDS:
+            fitting = max(FEWEST, round(n / spent * BUDGET_SECONDS))
+            if fitting < total:
+                rate = f"{n / spent:.2g} frames/s on this machine"
+                say(f"{rate}: taking the first {fitting} of {total} frames (--frames N chooses)")
+            return min(total, fitting)
+    return total
 
 
 def _how_many(options: Options, info: SourceInfo, device: str, own: bool) -> tuple[int, bool]:
@@ -210,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of the clean-up, so nothing half-written stays
     try:
         run_demo(options, say=lambda text: print(text, flush=True))
-    except (PipeError, VsapisrError, ArgumentError, ValueError, KeyError) as error:
+    except (VsapisrError, ArgumentError, ValueError, KeyError) as error:
         print(f"demo: {error.args[0] if error.args else error}", file=sys.stderr)
         return 1
     except OSError as error:
