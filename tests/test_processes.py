@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ProcessPoolExecutor
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ import torch
 from train.data import workers
 from train.data.batches import Batches
 from train.data.crops import DatasetConfig
+from train.degradation.run import DegradeConfig, run_degrade
 from train.fit.loop import FeedError, fit
 from train.fit.parts import Parts
 from train.settings import build
@@ -155,3 +157,20 @@ def test_too_few_descriptors_for_workers_are_said(tmp_path):
     command = [sys.executable, "-c", LACKING, str(drawings(tmp_path))]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert re.search(r"^data.workers: 8 processes cannot be started .*ulimit -n.*workers = 0 does without$", said)
+
+
+def test_a_killed_worker_of_degrade_is_a_line(tmp_path, monkeypatch):
+    folder, out, submit = drawings(tmp_path / "d", 2), tmp_path / "out", ProcessPoolExecutor.submit
+
+    def kill(pool: ProcessPoolExecutor, *arguments: object):
+        future = submit(pool, *arguments)
+        for process in multiprocessing.active_children():
+            process.kill()
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", kill)
+    with pytest.raises(workers.WorkerLostError, match="a worker was killed, .* the same command goes on"):
+        run_degrade(DegradeConfig(source=str(folder), out=str(out), workers=1))
+    monkeypatch.undo()
+    report = run_degrade(DegradeConfig(source=str(folder), out=str(out), workers=1))
+    assert report.written + report.known == 2

@@ -95,11 +95,12 @@ def main(arguments: list[str] | None = None) -> int:
     types = steps.add_parser("frametypes", help="mean coded size of I, P and B pictures of videos, as a chart")
     types.add_argument("videos", type=Path, nargs="+")
     types.add_argument("--out", type=Path, default=Path("frametypes.png"))
+    types.add_argument("--force", action="store_true", help="replace a file that is there")
     options = vars(parser.parse_args(arguments))
     step = options.pop("step")
     try:
         if step == "frametypes":
-            print(find("curation.frametypes:chart_videos")(options["videos"], options["out"]))
+            print(find("curation.frametypes:chart_videos")(options["videos"], options["out"], options["force"]))
         else:
             config, run, _ = STEPS[step]
             run = PLANS[step] if step in PLANS and options.pop("dry_run") else run

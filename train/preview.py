@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
-from vsapisr.writing import finished
+from vsapisr.writing import finished, no_room
 
 from .data import pseudo_gt as lines
 from .degradation.config import DegradationConfig
@@ -135,6 +135,8 @@ def run_preview(config: PreviewConfig) -> PreviewReport:
             try:
                 report.written += _one(files[index], index, config)
             except (VsapisrError, OSError, cv2.error) as error:
+                if isinstance(error, OSError) and no_room(error):
+                    raise
                 report.refused[str(files[index])] = str(error)
             progress.advance(note=files[index].name)
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -10,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["LEFTOVERS", "any_console", "finished", "remove_leftovers", "write_atomically", "write_words"]
+__all__ = ["LEFTOVERS", "any_console", "finished", "no_room", "remove_leftovers", "write_atomically", "write_words"]
 
+FULL = {errno.ENOSPC, errno.EFBIG, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 LEFTOVERS = re.compile(r"\..+\.\d+\.part(\.\w+)?")
 """Names of what a killed process may have left beside its results."""
 
@@ -22,14 +24,23 @@ def finished(path: Path) -> Iterator[Path]:
     removed if not.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; its ``filename`` is ``path``.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:  # of a write it has none, of an open the temporary one
+        if error.filename in (None, str(part)) and type(error).__module__ == "builtins":
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def no_room(error: OSError) -> bool:
+    """Whether it is the place that cannot take more, so that the next file would fare no better."""
+    return error.errno in FULL
 
 
 def write_atomically(path: Path, data: bytes) -> None:

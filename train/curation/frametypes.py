@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vsapisr.writing import write_atomically
 
+from ..settings import check
 from .keyframes import Unsuitable, describe, video_stream
 
 COLOURS = {"I": (221, 99, 75), "P": (74, 134, 200), "B": (120, 176, 106)}
@@ -92,8 +93,14 @@ def chart(videos: list[Types]) -> Image.Image:
     return image
 
 
-def chart_videos(paths: list[Path], out: Path) -> str:
-    """Measure ``paths``, write the chart (PNG) to ``out``, and say the same in words."""
+def chart_videos(paths: list[Path], out: Path, force: bool = False) -> str:
+    """Measure ``paths``, write the chart (PNG) to ``out``, and say the same in words.
+
+    Raises:
+        ArgumentError: ``out`` is there, without ``force``.
+        Unsuitable: not a readable video.
+    """
+    check(force or not out.exists(), "out", str(out), "a file that does not exist; --force replaces it")
     videos = [measure_types(Path(path)) for path in paths]
     buffer = io.BytesIO()
     chart(videos).save(buffer, "PNG")

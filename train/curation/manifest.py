@@ -141,10 +141,11 @@ class Manifest:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # a full disk has ended it already
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         return self.db.execute(query, values).fetchall()
@@ -172,5 +173,10 @@ class Manifest:
     def __enter__(self) -> Manifest:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        """Raises ``ArgumentError`` in place of SQLite's own errors (a full disk, damage), which name no file."""
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise ArgumentError(
+                f"{self.path}: {error}; what it held is unharmed, and the same command goes on from there"
+            ) from None

@@ -6,6 +6,9 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 
@@ -15,7 +18,7 @@ from vsapisr.errors import VsapisrError
 
 from ..fit.allocator import keep_freed_memory
 
-__all__ = ["WorkerLostError", "become_worker", "end_with_parent", "server"]
+__all__ = ["WorkerLostError", "become_worker", "end_with_parent", "processes", "server"]
 
 
 class WorkerLostError(VsapisrError, RuntimeError):
@@ -64,3 +67,27 @@ def become_worker() -> None:
     if "torch" in sys.modules:  # who works without it does not wait two seconds for its import
         sys.modules["torch"].set_num_threads(1)
     keep_freed_memory()
+
+
+@contextmanager
+def processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of ``count`` workers.
+
+    Raises:
+        WorkerLostError: they cannot be started, or one was killed.
+    """
+    try:
+        pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=become_worker)
+    except OSError as error:
+        raise WorkerLostError(
+            f"workers: {count} processes cannot be started ({error.strerror or error}); they need descriptors "
+            "(ulimit -n) and a little of /dev/shm"
+        ) from None
+    with pool:
+        try:
+            yield pool
+        except BrokenExecutor:
+            raise WorkerLostError(
+                "a worker was killed, perhaps for lack of memory; fewer workers need less, and the same command goes "
+                "on from there"
+            ) from None

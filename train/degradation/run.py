@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -14,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from vsapisr.errors import ArgumentError, VsapisrError
-from vsapisr.writing import write_atomically, write_words
+from vsapisr.writing import no_room, write_atomically, write_words
 
-from ..data.workers import become_worker
+from ..data.workers import processes
 from ..media.images import list_images, read_image
 from ..media.places import alone, apart, refuse
 from ..media.progress import Progress
@@ -137,7 +136,7 @@ def _degrade_all(config: DegradeConfig, todo: list[tuple[Path, Path, tuple[int, 
     out, report = Path(config.out), DegradeReport()
     with (
         Progress("degrade", len(todo), "pictures") as progress,
-        ProcessPoolExecutor(config.workers, mp_context=get_context("spawn"), initializer=become_worker) as pool,
+        processes(config.workers) as pool,
     ):
         futures = {}
         for source, target, numbers in todo:
@@ -151,6 +150,9 @@ def _degrade_all(config: DegradeConfig, todo: list[tuple[Path, Path, tuple[int, 
                 future.result()
                 report.written += 1
             except (VsapisrError, OSError, cv2.error) as error:
+                if isinstance(error, OSError) and no_room(error):
+                    pool.shutdown(cancel_futures=True)
+                    raise
                 report.refused[str(futures[future])] = str(error)
             progress.advance(note=futures[future].name)
     lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 import time
 from collections import defaultdict, deque
 from pathlib import Path
@@ -227,4 +229,22 @@ def event_writer(folder: Path, start: int) -> Any:
     except ImportError as error:
         log.warning("no TensorBoard (%s); log.jsonl has the same values", error)
         return None
-    return SummaryWriter(str(folder), purge_step=start + 1, flush_secs=20)
+    _quieten()
+    try:
+        return SummaryWriter(str(folder), purge_step=start + 1, flush_secs=20)
+    except OSError as error:
+        log.warning("TensorBoard's files cannot be written (%s); log.jsonl has the same values", error)
+        return None
+
+
+@functools.cache
+def _quieten() -> None:
+    """TensorBoard writes in a thread of its own, whose error comes back at the next call: no traceback before that."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        own = type(arguments.thread).__module__.startswith("tensorboard.")
+        if not (own and issubclass(arguments.exc_type, OSError)):
+            before(arguments)
+
+    threading.excepthook = hook
