@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from train.media.progress import Progress
 from vsapisr.errors import ArgumentError, VsapisrError
+from vsapisr.libav import url
 from vsapisr.writing import finished
 
 from .cel import MIXED, SHOTS, Painter, length
@@ -92,7 +93,7 @@ def encode(
     first = next(source, None)
     if first is None:
         raise ArgumentError(f"no frames for {path.name}; at least one is needed")
-    with finished(path) as part, av.open(str(part), "w") as out:
+    with finished(path) as part, av.open(url(part), "w") as out:
         video = out.add_stream(codec, rate=fps, options=settings)
         video.width, video.height, video.pix_fmt = first.shape[1], first.shape[0], pix_fmt
         video.codec_context.time_base = 1 / fps

@@ -20,6 +20,7 @@ from PIL import Image
 
 from train.media.progress import Progress
 from vsapisr.errors import VsapisrError
+from vsapisr.libav import url
 
 from .cel import MIXED, SHOTS, Painter
 from .clips import EXACT, encode
@@ -92,7 +93,7 @@ def wear(path: Path, clean: Sequence[np.ndarray], wear: Wear, seed: int = 0) -> 
 
 def decoded(path: Path) -> Iterator[np.ndarray]:
     """RGB frames of a file of :func:`scripts.clips.encode`, BT.601."""
-    with av.open(str(path)) as file:
+    with av.open(url(path)) as file:
         for frame in file.decode(video=0):
             yield frame.reformat(format="rgb24", src_colorspace=5, interpolation=EXACT).to_ndarray()
 
@@ -193,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     except (VsapisrError, ValueError, OSError) as error:
         print(f"worn: {error}", file=sys.stderr)
         return 1
-    with av.open(str(options.out)) as file:
+    with av.open(url(options.out)) as file:
         luma = [frame.to_ndarray()[: options.height] for frame in file.decode(video=0)]
     for name, value in changes(luma).items():
         print(f"{name}: {value:.3f}" + (f" (the real clip: {REAL[name]:.3f})" if name in REAL else ""))

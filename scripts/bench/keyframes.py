@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from train.curation.keyframes import keyframes, opened
+from vsapisr.libav import url
 from vsapisr.writing import finished
 
 SECONDS, RATE, WIDTH, HEIGHT = 60, 24, 1280, 720
@@ -69,7 +70,7 @@ def clip() -> Iterator[np.ndarray]:
 
 def encode(path: Path, codec: str, crf: int) -> None:
     started = time.perf_counter()
-    with finished(path) as part, av.open(str(part), "w") as container:
+    with finished(path) as part, av.open(url(part), "w") as container:
         stream = container.add_stream(codec, rate=RATE)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"preset": "veryfast", "crf": str(crf), "g": "250", "x265-params": "log-level=none:keyint=250"}
@@ -80,7 +81,7 @@ def encode(path: Path, codec: str, crf: int) -> None:
 
 
 def every_frame(path: Path, threads: int) -> int:
-    with av.open(str(path)) as container:
+    with av.open(url(path)) as container:
         coder = container.streams.video[0].codec_context
         coder.thread_type, coder.thread_count = "AUTO", threads
         return sum(1 for _ in container.decode(video=0))

@@ -20,6 +20,7 @@ from scripts.cel import MIXED, SHOTS, Painter
 from scripts.clips import encode
 from scripts.stress.networks import small_network
 from train.media.progress import Progress
+from vsapisr.libav import url
 from vsapisr.picture.colour import YUV, Format
 from vsapisr.reuse.hold import Held
 from vsapisr.reuse.signature import signature
@@ -61,7 +62,7 @@ def drawn(name: str, options: argparse.Namespace, folder: Path) -> vs.VideoNode:
     else:
         painter, path = Painter(options.height), folder / f"{name}.mkv"
         encode(path, (painter.frame(*place) for place in shots(name, options.part)), crf=options.crf, audio=False)
-        clip = vs.core.bs.VideoSource(str(path), cachepath=str(folder / name))
+        clip = vs.core.bs.VideoSource(url(path), cachepath=str(folder / name))
     kept = [frame.copy() for frame in clip.frames()]
     return clip.std.ModifyFrame(clip.std.BlankClip(), lambda n, f: kept[n])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from vsapisr.errors import VideoError
+from vsapisr.libav import url
 from vsapisr.video.probe import opened, picture_of, probe
 from vsapisr.writing import finished
 
@@ -54,7 +55,7 @@ def excerpt(path: Path, target: Path, start: float, seconds: float) -> None:
 
     BestSource decodes a file from end to end before it gives the first frame; for an episode that takes minutes.
     """
-    with finished(target) as part, opened(path) as file, av.open(str(part), "w") as out:
+    with finished(target) as part, opened(path) as file, av.open(url(part), "w") as out:
         picture = picture_of(file, path)
         if start > 0:
             file.seek(round(start / picture.time_base) + (picture.start_time or 0), stream=picture)

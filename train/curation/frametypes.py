@@ -10,6 +10,7 @@ import av
 from av.video.frame import PictureType
 from PIL import Image, ImageDraw, ImageFont
 
+from vsapisr.libav import url
 from vsapisr.writing import write_atomically
 
 from ..settings import check
@@ -49,7 +50,7 @@ def measure_types(path: Path, threads: int = 0) -> Types:
     av.logging.set_level(None)  # see keyframes.opened
     total: dict[str, list[int]] = {}
     try:
-        with av.open(str(path)) as container:
+        with av.open(url(path)) as container:
             video = describe(container, path)
             stream = video_stream(container)
             coder = stream.codec_context

@@ -22,6 +22,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from vsapisr.errors import ClipError
+from vsapisr.libav import url
 
 from ..media.video import picture, upright_size
 
@@ -130,7 +131,7 @@ def opened(path: Path, threads: int = 0) -> Iterator[tuple[InputContainer, Video
     # for the thread with the GIL held: no handler, no deadlock.
     av.logging.set_level(None)
     try:
-        container = av.open(str(path))
+        container = av.open(url(path))
     except (av.FFmpegError, OSError, UnicodeError) as error:
         raise Unsuitable(f"broken: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     with container:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vsapisr.config import SCALE
 from vsapisr.errors import ArgumentError, ClipError
+from vsapisr.libav import url
 
 from ..curation.keyframes import SUFFIXES, list_videos, video_stream
 from ..media.images import SUFFIXES as IMAGES
@@ -90,7 +91,7 @@ def frames(path: Path, most: int) -> Iterator[np.ndarray]:
         yield read_image(path)
         return
     try:
-        with av.open(str(path)) as container:
+        with av.open(url(path)) as container:
             stream = video_stream(container)
             stream.thread_type = "AUTO"
             for number, frame in enumerate(container.decode(stream)):
@@ -106,7 +107,7 @@ def length(path: Path, most: int) -> int:
     if path.suffix.lower() not in SUFFIXES:
         return 1
     try:
-        with av.open(str(path)) as container:
+        with av.open(url(path)) as container:
             stream = video_stream(container)
             seconds = container.duration / av.time_base if container.duration else 0.0
             count = stream.frames or round(seconds * float(stream.average_rate or 24)) or most or 1

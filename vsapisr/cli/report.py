@@ -16,6 +16,7 @@ from ..config import UpscaleConfig
 from ..engine.engine import Engine
 from ..engine.frame import Frame
 from ..errors import ClipError
+from ..libav import url
 from ..picture.colour import Format, resolve
 from ..picture.tiles import Tile
 from ..reuse.clip import ClipUpscaler, cache_budget
@@ -152,7 +153,7 @@ def opened(path: Path) -> Any:
     if not hasattr(vs.core, "bs"):
         raise ClipError("reading videos needs BestSource: pip install vapoursynth-bestsource")
     try:
-        return vs.core.bs.VideoSource(str(path), cachemode=0)
+        return vs.core.bs.VideoSource(url(path), cachemode=0)
     except vs.Error as error:
         raise ClipError(f"{path} is no video that can be read ({error})") from None
 

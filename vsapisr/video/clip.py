@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config import UpscaleConfig
 from ..errors import ArgumentError, VideoError
-from .probe import url
+from ..libav import url
 from .settings import VideoSettings
 
 __all__ = ["arguments", "enlarged", "from_script", "from_source", "size_of"]

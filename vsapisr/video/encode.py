@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from ..errors import VideoError
+from ..libav import url
 from .pixels import picture
 from .plan import Plan
 from .presets import encoder_options
@@ -103,7 +104,7 @@ class ChunkWriter:
 
     def _run(self) -> None:
         try:
-            with av.open(str(self.path), "w", format="matroska", options={"fflags": "bitexact"}) as out:
+            with av.open(url(self.path), "w", format="matroska", options={"fflags": "bitexact"}) as out:
                 stream = opened(out, self.plan)
                 while (frame := self.frames.get()) is not None:
                     with frame:
@@ -152,7 +153,7 @@ def check_file(path: Path, frames: int) -> None:
         VideoError: it has not as many good frames.
     """
     try:
-        with av.open(str(path)) as file:
+        with av.open(url(path)) as file:
             count = sum(not frame.is_corrupt for frame in file.decode(video=0))
     except av.error.FFmpegError as error:
         raise VideoError(f"{path} was written and cannot be read ({error.strerror})") from None

@@ -12,11 +12,11 @@ from typing import Any
 import av
 
 from ..errors import VideoError
+from ..libav import url
 from .copying import Copied
 from .encode import stamps
 from .places import whole
 from .plan import Work
-from .probe import url
 from .stamp import marked, stamp
 from .times import Times
 from .trial import FORMATS
@@ -63,7 +63,7 @@ def muxed(work: Work, times: Times, part: Path) -> None:
     """Write all packets in the order of their times."""
     plan = work.plan
     with output(part) as out, Copied(plan, times) as copied:
-        with av.open(str(work.folder.chunk(0))) as first:
+        with av.open(url(work.folder.chunk(0))) as first:
             stream = copied.declare(out, first.streams.video[0])
         marked(out.metadata, stamp(plan.settings, plan.identity))
         video = ((packet.dts * packet.time_base, 0, packet) for packet in pictures(work, times, copied.shift))
@@ -109,7 +109,7 @@ def pictures(work: Work, times: Times, shift: Fraction) -> Iterator[Any]:
 
 def content(path: Path) -> tuple[list[av.Packet], bytes | None]:
     """(packets of a chunk, headers of its stream)."""
-    with av.open(str(path)) as file:
+    with av.open(url(path)) as file:
         stream = file.streams.video[0]
         return [packet for packet in file.demux(stream) if packet.size], stream.codec_context.extradata
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +12,12 @@ import av
 from av.stream import Disposition
 
 from ..errors import VideoError
+from ..libav import url
 
-__all__ = ["Source", "keyframes", "opened", "probe", "url"]
+__all__ = ["Source", "keyframes", "opened", "probe"]
 
 STILLS = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
 """Formats of pictures and texts, which libav finds in whatever ends in the right letters."""
-
-
-def url(path: Path | str) -> str:
-    """As libav takes it: a name with a colon must not look like one of a protocol (``Re:Zero - 01.mkv``)."""
-    return os.path.abspath(path)
 
 
 @contextmanager
