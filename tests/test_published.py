@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from train.losses import files as feature_files
 from vsapisr import upscale_image
+from vsapisr.cli import info
 from vsapisr.errors import WeightsError
 from vsapisr.networks.grl import GRLConfig
 from vsapisr.weights import files as weights
@@ -228,3 +230,20 @@ def test_the_cache_folder_follows_the_platform(monkeypatch, tmp_path):
     for platform, folder in folders.items():
         monkeypatch.setattr(published.sys, "platform", platform)
         assert published.cache_folder() == tmp_path / folder
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):
+    def nobody(*_):
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    pwd = pytest.importorskip("pwd", reason="no fork on this system")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(WeightsError, match="set XDG_CACHE_HOME"):
+        weights.find("apisr-grl-gan")
+    with pytest.raises(WeightsError, match="set TORCH_HOME"):
+        feature_files.folder()
+    assert any("apisr-grl-gan: published, not on this machine" in line for line in info.overview())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert published.cache_folder() == tmp_path / "vsapisr"

@@ -40,7 +40,10 @@ BODY = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "
 
 def folder() -> Path:
     """Where PyTorch, torchvision and this module keep downloaded weights; ``TORCH_HOME`` moves it."""
-    return Path(torch.hub.get_dir()) / "checkpoints"
+    path = Path(torch.hub.get_dir()) / "checkpoints"
+    if path.parts[0].startswith("~"):  # it would be made below the folder that one is in
+        raise WeightsError("there is no folder for downloaded weights, as this user has no home; set TORCH_HOME to one")
+    return path
 
 
 def find(name: str, config: LossConfig) -> tuple[Path, str]:

@@ -74,13 +74,27 @@ class Fetched:
 
 
 def cache_folder() -> Path:
-    """``vsapisr`` in the folder that the platform has for caches; ``XDG_CACHE_HOME`` goes first everywhere."""
+    """``vsapisr`` in the folder that the platform has for caches; ``XDG_CACHE_HOME`` goes first everywhere.
+
+    Raises:
+        FetchError: there is no home folder, as for a user number without a name in a container.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # the XDG specification has relative ones ignored
         return Path(base) / "vsapisr"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vsapisr" / "cache"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "vsapisr"
+        return Path(os.environ.get("LOCALAPPDATA") or home() / "AppData" / "Local") / "vsapisr" / "cache"
+    return home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "vsapisr"
+
+
+def home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise FetchError(
+            "there is no folder for downloaded models, as this user has no home folder; "
+            "set XDG_CACHE_HOME to a folder that may be written"
+        ) from None
 
 
 def cached(name: str) -> Path:

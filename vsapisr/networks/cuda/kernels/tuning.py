@@ -16,6 +16,7 @@ import torch
 import triton
 from torch import nn
 
+from vsapisr.errors import WeightsError
 from vsapisr.networks.cuda.kernels import block, conv, ends
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows
@@ -125,7 +126,11 @@ def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
 def cached(name: str, make: Callable[[], dict]) -> dict:
     """What ``make`` returned when it was last called for ``name``, by any process. A file that cannot be read or
     written costs time only."""
-    path = cache_folder() / "kernels" / f"{name}.json"
+    try:
+        path = cache_folder() / "kernels" / f"{name}.json"
+    except WeightsError as error:
+        log.warning("kernel layouts cannot be kept: %s", error)
+        return make()
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
