@@ -187,13 +187,13 @@ def test_the_matrix_may_change_between_frames():
     [
         (
             {"_Matrix": 14},
-            "Upscale: _Matrix=14 (ICtCp) of a YUV frame is not supported; accepted are 1, 4, 5, 6, 7, 9, convert "
-            "the clip with resize first",
+            "Upscale: _Matrix=14 (ICtCp) of a YUV frame is not supported; accepted are 1, 4, 5, 6, 7, 9: convert it by "
+            "resize.Bicubic(matrix=1, primaries_in=..., transfer_in=...)",
         ),
         (
             {"_FieldBased": 2},
-            "Upscale: frame 0 is interlaced (_FieldBased=2); deinterlace the clip, or clear the property if it "
-            "is wrong",
+            "Upscale: frame 0 is interlaced (_FieldBased=2): deinterlace the clip first (bwdif.Bwdif, znedi3, vivtc for "
+            "telecine); where it is progressive in truth: std.SetFieldBased(0)",
         ),
     ],
 )

@@ -82,6 +82,17 @@ class UpscaleConfig:
         width, height = (*self.tilesize, *self.tilesize)[:2] if self.tilesize else (0, 0)
         return width, height
 
+    def without_effect(self) -> list[str]:
+        """A line for each argument that was given and changes nothing beside the others."""
+        given = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        found = [f"{name} has no effect with reuse={self.reuse}; it belongs to reuse=2"
+                 for name in ("threshold", "interval") if name in given and self.reuse != 2]  # fmt: skip
+        if "cache" in given and self.reuse == 0:
+            found.append("cache has no effect with reuse=0")
+        if "num_streams" in given and self.device == "cpu":
+            found.append("num_streams has no effect on the CPU")
+        return found
+
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> UpscaleConfig:
         """From what the bridge was called with; names it does not know are rejected."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..config import UpscaleConfig
 from ..errors import ClipError
+from ..needs import check_torch
 from .forked import check_not_forked, frame_made, watch_forks
 
 if TYPE_CHECKING:
@@ -17,10 +19,13 @@ Plane = tuple[memoryview, int]
 Properties = Mapping[str, Any]
 
 
+log = logging.getLogger("vsapisr")
+
+
 class Node:
     """One ``Upscale`` in a script: the attributes say what the bridge announces, ``render`` fills one frame."""
 
-    properties = ("_Matrix", "_Range", "_ChromaLocation", "_FieldBased", "_PictType", "_SceneChangePrev")
+    properties = ("_Matrix", "_Range", "_ChromaLocation", "_FieldBased", "_PictType", "_SceneChangePrev", "_Alpha")
     """Frame properties that ``render`` wants to see."""
 
     def __init__(self, clip: Mapping[str, int], config: UpscaleConfig):
@@ -32,6 +37,7 @@ class Node:
             raise ClipError("clip must have a constant size")
         if not clip["color_family"]:
             raise ClipError("clip must have a constant format")
+        self.said: set[str] = set()
         fields = ("color_family", "sample_type", "bits_per_sample", "subsampling_w", "subsampling_h")
         self.source = check_format(Format(*(clip[name] for name in fields)), "clip")
         self.target = self.source if config.format is None else check_format(format_of(config.format), "format")
@@ -67,16 +73,28 @@ class Node:
         properties = frames[n][1]
         if properties.get("_FieldBased", 0):
             raise ClipError(
-                f"frame {n} is interlaced (_FieldBased={properties['_FieldBased']}); deinterlace the clip, "
-                "or clear the property if it is wrong"
+                f"frame {n} is interlaced (_FieldBased={properties['_FieldBased']}): deinterlace the clip first "
+                "(bwdif.Bwdif, znedi3, vivtc for telecine); where it is progressive in truth: std.SetFieldBased(0)"
             )
         colour = resolve(self.source, properties, *self.source_size)
         out_colour, changes = self.output_colour(colour, properties)
         planes = {m: arrays(lent, self.source, *self.source_size) for m, (lent, _) in frames.items()}
         lent_properties = {m: values for m, (_, values) in frames.items()}
         out = arrays(target, self.target, self.width, self.height)
+        if "_Alpha" in properties:  # of the source's size, which fits the result no more
+            changes["_Alpha"] = None
+            self.say_once(
+                "the clip's alpha (the frame property _Alpha) is left out: enlarge it by itself, as in "
+                'std.PropToClip("_Alpha"), resize.Lanczos, std.ClipToProp(prop="_Alpha")'
+            )
         changes["ApisrReused"] = self.upscaler.frame(n, planes, colour, out, out_colour, lent_properties)
         return changes
+
+    def say_once(self, words: str) -> None:
+        """A warning in the core's log or on the console, the first time that there is reason for it."""
+        if words not in self.said:
+            self.said.add(words)
+            log.warning(words)
 
     def output_colour(self, colour: Colour, properties: Properties) -> tuple[Colour, dict[str, int | float | None]]:
         """How the output is coded, and the properties that say so.
@@ -123,4 +141,8 @@ def create(clip: Mapping[str, int], arguments: Mapping[str, Any]) -> Node:
     """
     check_not_forked()
     watch_forks()
-    return Node(clip, UpscaleConfig.from_arguments(arguments))
+    config = UpscaleConfig.from_arguments(arguments)
+    check_torch()
+    for words in config.without_effect():
+        log.warning(words)
+    return Node(clip, config)

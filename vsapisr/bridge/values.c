@@ -190,13 +190,20 @@ int end_loans(PyObject *loans) {
     return !held;
 }
 
+/* Of a property that is a frame, a clip or a function: 1, that it is there. */
+static PyObject *property_value(const VSMap *map, const char *key, const VSAPI *vsapi) {
+    int type = vsapi->mapGetType(map, key);
+    return type == ptInt || type == ptFloat || type == ptData ? map_value(map, key, 0, 0, vsapi)
+                                                              : python.PyLong_FromLongLong(1);
+}
+
 PyObject *property_dict(const VSFrame *frame, char *const *wanted, const VSAPI *vsapi) {
     const VSMap *map = vsapi->getFramePropertiesRO(frame);
     PyObject *dict = python.PyDict_New();
     int done = dict != NULL;
     for (; done && *wanted; wanted++)
         if (vsapi->mapNumElements(map, *wanted) > 0)
-            done = set_item(dict, *wanted, map_value(map, *wanted, 0, 0, vsapi));
+            done = set_item(dict, *wanted, property_value(map, *wanted, vsapi));
     if (done)
         return dict;
     drop(dict);

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from ..config import SCALE, UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
+from ..needs import check_torch
 from ..weights import published
 from .outputs import png, vacant
 from .progress import Meter
@@ -93,6 +94,7 @@ def console() -> Console:
 
 def ready(config: UpscaleConfig) -> Any:
     """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
+    check_torch()
     from ..engine.devices import ready
 
     return ready(config)[-1]
@@ -101,7 +103,8 @@ def ready(config: UpscaleConfig) -> Any:
 def pictures(inputs: list[Path], targets: list[Path], config: UpscaleConfig, force: bool) -> int:
     """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
     with console().status("loading the model"):
-        from . import images
+        check_torch()
+    from . import images
 
         network = ready(config)  # kept, so that it is not loaded again for every image
     sizes = [SCALE**2 * width * height for width, height in map(images.size, inputs)]  # of the results
@@ -202,6 +205,7 @@ def info(
     raw: Annotated[bool, typer.Option("--raw", help="Of a MODEL: all that its file says, as it says it.")] = False,
 ) -> None:
     """Versions, devices, models and the plugin, or what is in a MODEL."""
+    check_torch()
     with console().status("looking"):
         from . import info as about
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..config import UpscaleConfig
+from ..needs import check_torch
 from .commands import DEFAULT, Force, Overlap, Tilesize, app, console, sides
 from .outputs import png, vacant
 from .progress import Meter
@@ -34,6 +35,7 @@ def reuse(
     config = UpscaleConfig(tilesize=sides(tilesize), overlap=overlap, device="cpu", reuse=mode, threshold=threshold)
     if heat is not None:
         vacant(png(heat), clip, force)
+    check_torch()
     with console().status(f"reading {clip.name}"):
         from .report import ReuseReport, summary
 

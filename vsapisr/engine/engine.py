@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import DeviceError
 from ..networks.descriptor import descriptor_of
 from ..networks.grl import pad_to_window
-from ..picture.colour import from_rgb, to_rgb
+from ..picture.colour import GRAY, beyond, from_rgb, to_rgb
 from ..picture.guard import keep_colours
 from ..picture.planes import read_tile
 from ..picture.tiles import Tile
@@ -99,7 +99,7 @@ class Engine:
         enlarged = self.network(tiles)
         if self.guard:
             keep_colours(enlarged, tiles)
-        return [self.finish(job, enlarged[i : i + 1]) for i, job in enumerate(jobs)]
+        return [self.finish(job, planes, enlarged[i : i + 1]) for i, (job, planes) in enumerate(zip(jobs, samples))]
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:
         """(1, 3, H, W), padded as the network itself would pad; in its precision on a GPU, where graphs take no
@@ -108,7 +108,7 @@ class Engine:
         rgb = pad_to_window(rgb, self.descriptor.multiple)
         return rgb.to(self.dtype) if self.device.type == "cuda" else rgb
 
-    def finish(self, job: Job, enlarged: Tensor) -> list[Tensor]:
+    def finish(self, job: Job, samples: list[Tensor], enlarged: Tensor) -> list[Tensor]:
         """Cut off the padding, convert, keep what is to be kept: contiguous planes on the device."""
         y, x, scale = job.tile.y, job.tile.x, self.descriptor.scale
         enlarged = enlarged[..., : (y.stop - y.start) * scale, : (x.stop - x.start) * scale]
@@ -116,7 +116,10 @@ class Engine:
             side * scale
             for side in (y.keep_start - y.start, y.stop - y.keep_stop, x.keep_start - x.start, x.stop - x.keep_stop)
         )
-        planes = from_rgb(enlarged, job.conversion.target, job.conversion.target_colour, (top, bottom, left, right))
+        conversion, more = job.conversion, 0.0
+        if conversion.source.color_family == conversion.target.color_family == GRAY:
+            more = beyond(samples, conversion.source, conversion.source_colour, scale)
+        planes = from_rgb(enlarged, conversion.target, conversion.target_colour, (top, bottom, left, right), more)
         # A copy of rows with gaps between them would not be asynchronous.
         return [plane.contiguous() for plane in planes]
 

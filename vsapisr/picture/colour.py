@@ -90,12 +90,22 @@ def resolve(format: Format, properties: Mapping[str, object], width: int, height
     elif matrix not in KR_KB:
         name = MATRIX_NAMES.get(matrix, "unknown") if isinstance(matrix, int) else "unknown"
         raise ClipError(
-            f"_Matrix={matrix} ({name}) of a YUV frame is not supported; accepted are {', '.join(map(str, KR_KB))}, "
-            "convert the clip with resize first"
+            f"_Matrix={matrix} ({name}) of a YUV frame is not supported; accepted are {', '.join(map(str, KR_KB))}: "
+            + way_out(matrix)
         )
     full = properties.get("_Range", 1 if format.color_family == RGB else 0) == 1
     place = properties.get("_ChromaLocation", 0)
     return Colour(matrix, full, place if place in CHROMA_PLACES else 0)
+
+
+def way_out(matrix: object) -> str:
+    """What to do about a matrix that is not supported. ``resize`` converts from these alone, and not from the others
+    without knowing primaries and transfer too."""
+    if matrix == 8:
+        return "convert it by resize.Bicubic(matrix=1)"
+    if matrix in (10, 12, 13, 14):
+        return "convert it by resize.Bicubic(matrix=1, primaries_in=..., transfer_in=...)"
+    return "it is wrong or unknown; set the right one, as std.SetFrameProps(_Matrix=1) for BT.709"
 
 
 def scale_offset(format: Format, colour: Colour, chroma: bool) -> tuple[float, float]:
@@ -195,11 +205,28 @@ def to_rgb(planes: list[Tensor], format: Format, colour: Colour) -> Tensor:
     return torch.stack(values).nan_to_num_(0.0).clamp_(0, 1)[None]
 
 
-def from_rgb(rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int, int, int]) -> list[Tensor]:
+def beyond(planes: list[Tensor], format: Format, colour: Colour, scale: int) -> Tensor:
+    """Of a gray tile: by how much its samples lie outside [0, 1], (1, scale H, scale W), enlarged bilinearly.
+
+    Masks use the whole range of integers without saying so, and floats have no range; ``resize`` keeps such values
+    too. The network never sees them, as it was trained on [0, 1].
+    """
+    step, offset = scale_offset(format, colour, False)
+    x = (planes[0].to(torch.float32) - offset) / step
+    x = torch.nan_to_num(x, nan=0.0, posinf=1.0, neginf=0.0)
+    return F.interpolate((x - x.clamp(0, 1))[None, None], scale_factor=scale, mode="bilinear")[0]
+
+
+def from_rgb(
+    rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int, int, int], more: Tensor | float = 0.0
+) -> list[Tensor]:
     """(1, 3, H, W) RGB -> samples of the planes of what is left without ``margin`` (top, bottom, left, right).
 
     The margin is what chroma's filter sees beyond the tile; values are clamped to [0, 1] and rounded to nearest.
     What is no number, as half precision gives where it overflows, becomes 0 before anything is made of its neighbours.
+
+    Args:
+        more: of a gray ``format``: what is added to the clamped values, (1, H, W); see :func:`beyond`.
     """
     rgb = torch.nan_to_num(rgb.to(torch.float32), nan=0.0, posinf=1.0, neginf=0.0).clamp_(0, 1)
     if format.color_family == RGB:
@@ -208,7 +235,7 @@ def from_rgb(rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int
         kr, kb = KR_KB[colour.matrix]
         red, green, blue = rgb.unbind(1)
         y = kr * red + (1 - kr - kb) * green + kb * blue
-        values = [y] if format.color_family == GRAY else [y, (blue - y) / (2 - 2 * kb), (red - y) / (2 - 2 * kr)]
+        values = [y + more] if format.color_family == GRAY else [y, (blue - y) / (2 - 2 * kb), (red - y) / (2 - 2 * kr)]
     samples = []
     for number, value in enumerate(values):
         place_x, place_y = CHROMA_PLACES[colour.chroma_location]
