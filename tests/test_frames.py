@@ -192,8 +192,8 @@ def test_the_matrix_may_change_between_frames():
         ),
         (
             {"_FieldBased": 2},
-            "Upscale: frame 0 is interlaced (_FieldBased=2): deinterlace the clip first (bwdif.Bwdif, znedi3, vivtc for "
-            "telecine); where it is progressive in truth: std.SetFieldBased(0)",
+            "Upscale: frame 0 is interlaced (_FieldBased=2): deinterlace the clip first (bwdif.Bwdif, znedi3, vivtc "
+            "for telecine); where it is progressive in truth: std.SetFieldBased(0)",
         ),
     ],
 )

@@ -104,7 +104,7 @@ def pictures(inputs: list[Path], targets: list[Path], config: UpscaleConfig, for
     """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
     with console().status("loading the model"):
         check_torch()
-    from . import images
+        from . import images
 
         network = ready(config)  # kept, so that it is not loaded again for every image
     sizes = [SCALE**2 * width * height for width, height in map(images.size, inputs)]  # of the results

@@ -116,7 +116,8 @@ class Engine:
             side * scale
             for side in (y.keep_start - y.start, y.stop - y.keep_stop, x.keep_start - x.start, x.stop - x.keep_stop)
         )
-        conversion, more = job.conversion, 0.0
+        conversion = job.conversion
+        more: Tensor | float = 0.0
         if conversion.source.color_family == conversion.target.color_family == GRAY:
             more = beyond(samples, conversion.source, conversion.source_colour, scale)
         planes = from_rgb(enlarged, conversion.target, conversion.target_colour, (top, bottom, left, right), more)
