@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from PIL import Image
@@ -134,9 +135,9 @@ def run_preview(config: PreviewConfig) -> PreviewReport:
         for index in chosen:
             try:
                 report.written += _one(files[index], index, config)
-            except (VsapisrError, OSError, cv2.error) as error:
+            except (VsapisrError, OSError, cv2.error, av.FFmpegError, MemoryError) as error:
                 if isinstance(error, OSError) and no_room(error):
                     raise
-                report.refused[str(files[index])] = str(error)
+                report.refused[str(files[index])] = str(error) or type(error).__name__
             progress.advance(note=files[index].name)
     return report

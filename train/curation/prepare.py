@@ -20,6 +20,7 @@ from vsapisr.picture.orientation import orientation, upright
 from vsapisr.writing import remove_leftovers, write_atomically
 
 from ..media.cache import key_of
+from ..media.images import MOST_PIXELS
 from ..media.places import alone, apart, refuse
 from ..media.progress import Progress
 from .apart import hashes, is_among
@@ -58,15 +59,19 @@ def read_picture(path: Path) -> np.ndarray:
     8.
 
     Raises:
-        Rejected: not a picture, truncated, too large for Pillow's limit, or with transparent parts.
+        Rejected: not a picture, truncated or otherwise damaged, absurdly large, or with transparent parts.
     """
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Rejected(f"{image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
             return np.ascontiguousarray(upright(rgb(image), orientation(image)))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, Rejected):
-            raise
-        raise Rejected(f"cannot be read: {error}") from None
+    except Rejected:
+        raise
+    except UnidentifiedImageError:
+        raise Rejected("cannot be read: not an image that Pillow knows") from None
+    except Exception as error:  # Pillow's plugins raise whatever damage leads them to
+        raise Rejected(f"cannot be read: {error or type(error).__name__}") from None
 
 
 def rgb(image: Image.Image) -> np.ndarray:
@@ -273,6 +278,8 @@ def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
             return work(job, config, measured)
         except Rejected as error:
             return error
+        except (cv2.error, MemoryError) as error:  # of one picture's size or content
+            return Rejected(f"cannot be made: {error or type(error).__name__}")
 
     todo, kept, foreign = [], set(), []
     for job in jobs(config, manifest, report):

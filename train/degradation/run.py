@@ -8,6 +8,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from PIL import Image
@@ -84,11 +85,12 @@ def _targets(config: DegradeConfig) -> Iterator[tuple[Path, Path, tuple[int, ...
 
 
 def _is_whole(path: Path) -> bool:
+    """Whether it is there and undamaged, with its draw; whatever Pillow raises of damage, it is not."""
     try:
         with Image.open(path) as image:
             image.verify()
         return path.with_suffix(".json").exists()
-    except (OSError, SyntaxError):
+    except Exception:
         return False
 
 
@@ -149,11 +151,11 @@ def _degrade_all(config: DegradeConfig, todo: list[tuple[Path, Path, tuple[int, 
             try:
                 future.result()
                 report.written += 1
-            except (VsapisrError, OSError, cv2.error) as error:
+            except (VsapisrError, OSError, cv2.error, av.FFmpegError, MemoryError) as error:
                 if isinstance(error, OSError) and no_room(error):
                     pool.shutdown(cancel_futures=True)
                     raise
-                report.refused[str(futures[future])] = str(error)
+                report.refused[str(futures[future])] = str(error) or type(error).__name__
             progress.advance(note=futures[future].name)
     lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]
     write_words(out / "draws.jsonl", "".join(line + "\n" for line in lines))

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from vsapisr.config import SCALE
-from vsapisr.errors import ArgumentError, ClipError
+from vsapisr.errors import ArgumentError, ClipError, VsapisrError
 from vsapisr.libav import url
 
 from ..curation.keyframes import SUFFIXES, list_videos, video_stream
@@ -85,6 +85,10 @@ def material(config: EvaluateConfig) -> Files:
     return [(path, originals[path.stem]) for path in chosen]
 
 
+BROKEN = (av.FFmpegError, OSError, ValueError, ArithmeticError, MemoryError)
+"""What a file that is damaged makes a library raise; this project's own errors of clips are among them."""
+
+
 def frames(path: Path, most: int) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 RGB of an image, or of the first ``most`` frames of a video (0: all), as a viewer sees them."""
     if path.suffix.lower() not in SUFFIXES:
@@ -98,8 +102,11 @@ def frames(path: Path, most: int) -> Iterator[np.ndarray]:
                 if most and number >= most:
                     return
                 yield picture(frame, cast(Fraction | None, stream.sample_aspect_ratio))
-    except (av.FFmpegError, OSError) as error:
-        raise ClipError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except VsapisrError:
+        raise
+    except BROKEN as error:
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        raise ClipError(f"{path} cannot be read: {reason}") from None
 
 
 def length(path: Path, most: int) -> int:
@@ -111,7 +118,7 @@ def length(path: Path, most: int) -> int:
             stream = video_stream(container)
             seconds = container.duration / av.time_base if container.duration else 0.0
             count = stream.frames or round(seconds * float(stream.average_rate or 24)) or most or 1
-    except (av.FFmpegError, OSError, ClipError):
+    except BROKEN:
         return 1
     return min(count, most) if most else count
 
