@@ -219,3 +219,25 @@ def test_figure_3a_i_pictures_are_the_largest(tmp_path):
         assert sum(s.count for s in one.sizes.values()) == 40
         assert one.sizes["I"].mean > 2 * max(s.mean for t, s in one.sizes.items() if t != "I")
     assert chart(types).size[0] > 600
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "pixels", "every"),
+    [
+        ("qtrle", "mov", "rgb24", 6),
+        ("cinepak", "avi", "rgb24", 6),
+        ("flashsv", "flv", "bgr24", 6),
+        ("cfhd", "mov", "yuv422p10le", 1),
+    ],
+)
+def test_keyframes_of_codecs_that_name_no_type_count(tmp_path, codec, suffix, pixels, every):
+    images = [drawing(3) for _ in range(12)]
+    for number, image in enumerate(images):  # most of it stays: else Flash Screen Video makes a key frame of each
+        image[40:56, 16 * number : 16 * number + 16] = 255
+    path = write_clip(tmp_path / f"a.{suffix}", images, codec, pix_fmt=pixels, gop=every)
+    video, found = read(path)
+    assert [one.packet for one in found] == list(range(0, 12, every)) and not video.errors
+    for one in found:
+        assert np.abs(one.image.astype(int) - images[one.packet]).mean() < 12
+    types = measure_types(path)
+    assert {kind: one.count for kind, one in types.sizes.items()} == ({"I": 2, "P": 10} if every > 1 else {"I": 12})

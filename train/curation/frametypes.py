@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-from av.video.frame import PictureType
 from PIL import Image, ImageDraw, ImageFont
 
 from vsapisr.libav import url
 from vsapisr.writing import write_atomically
 
 from ..settings import check
-from .keyframes import Unsuitable, describe, video_stream
+from .keyframes import Unsuitable, describe, type_of, video_stream
 
 COLOURS = {"I": (221, 99, 75), "P": (74, 134, 200), "B": (120, 176, 106)}
 
@@ -56,13 +55,15 @@ def measure_types(path: Path, threads: int = 0) -> Types:
             coder = stream.codec_context
             coder.thread_type, coder.thread_count = "AUTO", threads
             sizes: list[int] = []
+            keys: list[bool] = []
             for packet in container.demux(stream):
                 if packet.size:
                     packet.pts = packet.dts = len(sizes)  # the frame brings it back
                     sizes.append(packet.size)
+                    keys.append(packet.is_keyframe)
                 for frame in coder.decode(packet if packet.size else None):
                     if frame.pts is not None:
-                        total.setdefault(PictureType(frame.pict_type).name, []).append(sizes[frame.pts])
+                        total.setdefault(type_of(frame, keys[frame.pts]), []).append(sizes[frame.pts])
     except av.FFmpegError as error:
         raise Unsuitable(f"{path}: broken: {error}") from None
     if "I" not in total:

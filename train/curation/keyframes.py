@@ -1,7 +1,7 @@
 """The I-frames of a video and nothing else: the least compressed pictures it has, decoded without the rest.
 
 H.264, HEVC and AV1 decoders drop everything that is not intra themselves (``skip_frame``); others get only the packets
-marked as keyframes. The picture type is checked on every frame that comes out.
+marked as keyframes. The picture type is checked on every frame that comes out, where its decoder tells it.
 """
 
 from __future__ import annotations
@@ -198,6 +198,18 @@ class Coded:
     bytes: int
     pts: int | None
     """Its timestamp; the decoding timestamp where a container has no other."""
+    key: bool
+    """Marked as a keyframe."""
+
+
+def type_of(frame: av.VideoFrame, key: bool) -> str:
+    """ "I", "P", "B" or another of FFmpeg's letters.
+
+    Decoders without motion compensation (QuickTime Animation, CineForm, Cinepak, Flash Screen Video) do not name the
+    type: what came in a packet marked as a ``key`` depends on nothing else, the others on the picture before.
+    """
+    kind = PictureType(frame.pict_type)
+    return kind.name if kind != PictureType.NONE else "I" if key else "P"
 
 
 def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.VideoFrame]]:
@@ -225,13 +237,13 @@ def frames(container: InputContainer, video: Video) -> Iterator[tuple[Coded, av.
             if stamp is not None and packet.time_base:
                 video.end = max(video.end, float((stamp + (packet.duration or 0)) * packet.time_base))
             packet.pts = packet.dts = len(coded)
-            coded.append(Coded(len(coded), packet.size, stamp))
+            coded.append(Coded(len(coded), packet.size, stamp, packet.is_keyframe))
             video.packets = len(coded)
             if only_keys and not packet.is_keyframe:
                 continue
         try:
             for frame in coder.decode(packet):
-                if frame.pict_type == PictureType.I and frame.pts is not None:
+                if frame.pts is not None and type_of(frame, coded[frame.pts].key) == "I":
                     yield coded[frame.pts], frame
         except (av.FFmpegError, EOFError) as error:
             if packet is not None:
