@@ -13,9 +13,11 @@ from typing import Any
 from ..errors import VideoError
 from .clip import enlarged, from_script, from_source
 from .encode import ChunkWriter
+from .identity import versions
 from .pixels import format_of
 from .places import whole, write_json
-from .plan import Work, versions
+from .plan import Work
+from .scan import frozen
 
 __all__ = ["Done", "Place", "Worker", "run_chunk"]
 
@@ -65,7 +67,7 @@ class Worker:
         check(self.work, place)
         clip = None
         if plan_.source is not None:
-            clip = from_source(plan_.source, plan_.track, self.work.folder.index)[0]
+            clip = frozen(from_source(plan_.source, plan_.track, self.work.folder.index)[0], list(plan_.holes))
         if plan_.settings.script is not None:
             clip = from_script(plan_.settings.script, plan_.source)
         if clip is None or clip.num_frames != plan_.total:

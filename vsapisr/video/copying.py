@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -87,6 +88,11 @@ class Copied:
         """Streams of AAC whose packets have a header each."""
         self.first: list[Any] = []
         """Packets that come before all others: covers."""
+        self.counts: Counter[int] = Counter()
+        """Packets given out, by the index of the stream of the source."""
+        self.kinds: Counter[str] = Counter()
+        self.indices: dict[int, int] = {}
+        """Index of a stream in the source: that in the output, for when both are closed."""
         self.notes: list[str] = []
         """What is left out."""
 
@@ -196,6 +202,11 @@ class Copied:
             packet.pts = packet.dts = 0
             self.first.append(packet)
 
+    def note(self) -> None:
+        """Keep what is known of the output's streams, before it is closed."""
+        self.indices = {index: stream.index for index, stream in self.streams.items()}
+        self.kinds = Counter(s.type for s in self.streams.values() if s.type in ("audio", "subtitle"))
+
     def _chapters(self) -> list[Any]:
         found = []
         for chapter in self.file.chapters():
@@ -232,4 +243,5 @@ class Copied:
             index = packet.stream.index
             packet = bare(packet) if index in self.framed else packet
             packet.stream = self.streams[index]
+            self.counts[index] += 1
             yield last, 1, packet

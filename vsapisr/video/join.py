@@ -50,8 +50,8 @@ def join(work: Work) -> Joined:
     times = work.times()
     try:
         with whole(target) as part:
-            muxed(work, times, part)
-            verify(work, times, part)
+            copied = muxed(work, times, part)
+            verify(work, times, part, copied)
     except av.error.FFmpegError as error:
         raise VideoError(f"{target} cannot be written ({error.strerror})") from None
     except OSError as error:
@@ -59,8 +59,8 @@ def join(work: Work) -> Joined:
     return Joined(target, plan.frames, target.stat().st_size)
 
 
-def muxed(work: Work, times: Times, part: Path) -> None:
-    """Write all packets in the order of their times."""
+def muxed(work: Work, times: Times, part: Path) -> Copied:
+    """Write all packets in the order of their times; what was copied."""
     plan = work.plan
     with output(part) as out, Copied(plan, times) as copied:
         with av.open(url(work.folder.chunk(0))) as first:
@@ -71,6 +71,8 @@ def muxed(work: Work, times: Times, part: Path) -> None:
             if packet.stream.container is not out:
                 packet.stream = stream
             out.mux(packet)
+        copied.note()
+    return copied
 
 
 def output(part: Path) -> av.container.OutputContainer:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..errors import VideoError
 from .clip import enlarged, from_script, from_source, properties, size_of
+from .identity import identities, versions
 from .pixels import RGB, Tags, choose, format_of
 from .places import Folder, clear_leftovers, write_json
 from .probe import Source, keyframes, probe
+from .scan import Scan, frozen, hdr_of, scan
 from .settings import VideoSettings
 from .times import Times, range_of, rate_of, times_of
 
-__all__ = ["Plan", "Work", "divide", "prepare", "versions"]
+__all__ = ["Plan", "Work", "divide", "prepare"]
 
 LAYOUT = 1  # of the files in a work folder
 LONGEST = 3  # times the chunk's length: then it ends without an I-frame
-SAMPLE = 1 << 20  # bytes at the beginning, middle and end of a source that it is known by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +55,12 @@ class Plan:
     """Frames of the clip."""
     chunks: tuple[tuple[int, int], ...]
     """(first frame, one past the last) each."""
+    holes: tuple[tuple[int, int, int], ...] = ()
+    """(first, last, the one to show instead) of frames that cannot be decoded."""
+    hdr: dict[str, str] = field(default_factory=dict)
+    """Of the mastering display and the content's light, as encoders take them."""
+    notes: tuple[str, ...] = ()
+    """On what of the source is damaged or left out."""
 
     @property
     def frames(self) -> int:
@@ -82,24 +87,38 @@ class Plan:
             if values["layout"] != LAYOUT:
                 raise VideoError(f"{path} was written by another version of vsapisr; --force starts anew")
             values["settings"] = VideoSettings.from_dict(values["settings"])
-            values["chunks"] = tuple((first, stop) for first, stop in values["chunks"])
-            values |= {name: tuple(values[name]) for name in ("size", "sar", "rate")}
+            values |= {name: tuple(map(tuple, values[name])) for name in ("chunks", "holes")}
+            values |= {name: tuple(values[name]) for name in ("size", "sar", "rate", "notes")}
             return cls(**values)
         except OSError as error:
             raise VideoError(f"{path} cannot be read ({error.strerror})") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VideoError(f"{path} is no plan of vsapisr ({error}); --force starts anew") from None
 
-    def differs(self, other: Plan) -> list[str]:
-        """What makes chunks of the two unfit to be joined, a few words each."""
-        mine, theirs = self.settings.as_dict(), other.settings.as_dict()
-        mine |= {f"upscale.{k}": v for k, v in mine.pop("upscale").items()}
-        theirs |= {f"upscale.{k}": v for k, v in theirs.pop("upscale").items()}
-        pairs = [(key.replace("_", "-"), theirs.get(key), value) for key, value in mine.items()]
-        pairs += [(f"version of {key}", other.versions.get(key), value) for key, value in self.versions.items()]
-        pairs += [("device", other.device, self.device), ("size", other.size, self.size)]
+    def differs(self, asked: Asked) -> list[str]:
+        """What makes its chunks unfit for what is asked now, a few words each."""
+        then, now = flat(self.settings), flat(asked.settings)
+        pairs = [(key.replace("_", "-"), then.get(key), value) for key, value in now.items()]
+        pairs += [(f"version of {key}", self.versions.get(key), value) for key, value in asked.versions.items()]
+        pairs += [("device", self.device, asked.device)]
         found = [f"{key} was {was}, is {now}" for key, was, now in pairs if was != now]
-        return found + ([] if self.identity == other.identity else ["the source is another one"])
+        return found + ([] if self.identity == asked.identity else ["the source is another one"])
+
+
+def flat(settings: VideoSettings) -> dict[str, Any]:
+    """Those of the filter among the others, as JSON has them."""
+    values = json.loads(json.dumps(settings.as_dict()))
+    return values | {f"upscale.{k}": v for k, v in values.pop("upscale").items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a plan answers; all of it is known without looking through the source."""
+
+    settings: VideoSettings
+    identity: dict[str, Any]
+    versions: dict[str, str]
+    device: str
 
 
 @dataclass(frozen=True)
@@ -143,48 +162,6 @@ def divide(first: int, stop: int, cuts: list[int], shortest: int, longest: int) 
         yield begin, stop
 
 
-def identity(path: Path) -> dict[str, Any]:
-    """Size and a hash of parts of a file; it may be moved or copied, but not be changed."""
-    size = path.stat().st_size
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        for place in (0, max(size // 2 - SAMPLE // 2, 0), max(size - SAMPLE, 0)):
-            file.seek(place)
-            digest.update(file.read(SAMPLE))
-    return {"bytes": size, "hash": digest.hexdigest()}
-
-
-def identities(source: Path | None, settings: VideoSettings) -> dict[str, Any]:
-    """Of the source and the script.
-
-    Raises:
-        VideoError: one cannot be read.
-    """
-    named = {"source": source, "script": None if settings.script is None else Path(settings.script)}
-    try:
-        return {name: identity(path) for name, path in named.items() if path is not None}
-    except OSError as error:
-        raise VideoError(f"{error.filename} cannot be read ({error.strerror})") from None
-
-
-def versions(model: str) -> dict[str, str]:
-    """Of all that has a part in the bits of the result."""
-    import av
-    import torch
-    import vapoursynth as vs
-
-    from ..weights import files
-
-    return {
-        "vsapisr": __version__,
-        "model": hashlib.blake2b(files.find(model).read_bytes(), digest_size=16).hexdigest(),
-        "torch": torch.__version__,
-        "VapourSynth": str(vs.__version__.release_major),
-        "BestSource": ".".join(map(str, vs.core.bs.version)) if hasattr(vs.core.bs, "version") else "",
-        "libav": ".".join(map(str, av.library_versions["libavcodec"])),
-    }
-
-
 def tags_of(clip: Any) -> Tags:
     """What the filter will say of the colour of the first frame.
 
@@ -210,44 +187,34 @@ def tags_of(clip: Any) -> Tags:
     }
 
 
-def make(source: Source | None, target: Path, settings: VideoSettings, folder: Folder) -> tuple[Plan, Times]:
+def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> tuple[Plan, Times]:
     """Look at the source from end to end, and divide it.
 
     Raises:
         VideoError: it cannot be read, or the filter refuses it.
         ArgumentError: the settings do not fit it.
     """
-    from ..engine.devices import choose_device
-
-    track, sar, unit = 0, (1, 1), Fraction(0)
-    pts: list[int] = []
-    clip = None
-    if source is not None:
-        track, sar = source.track, source.sar
-        clip, pts, unit = from_source(source.path, track, folder.index)
-    if settings.script is not None:
-        clip = from_script(settings.script, None if source is None else source.path)
-        pts = pts if clip.num_frames == len(pts) else []
-    assert clip is not None
+    settings = asked.settings
+    clip, pts, unit, found = of_source(source, settings, folder)
     times = times_of(clip, pts, unit)
     first, stop = range_of(times, settings)
+    sar = (1, 1) if source is None else source.sar
     size, shape = size_of(clip.width, clip.height, Fraction(*sar), settings)
-    if settings.size == "4x" and settings.pixels == "keep":
-        size = 4 * clip.width, 4 * clip.height
     pixel_format = choose(settings.encoder, settings.pixel_format, clip.format)
     enlarged(clip, settings, size, format_of(pixel_format), settings.upscale)
+    hdr, left = hdr_of(properties(clip, 0))
     rate = rate_of(times)
-    cuts = keyframes(source, pts) if source is not None and len(pts) == clip.num_frames else []
+    cuts, lost = ([], []) if source is None or not pts else keyframes(source, pts)
     shortest = max(1, round(settings.chunk * rate))
     plan = Plan(
         layout=LAYOUT,
         source=None if source is None else os.path.abspath(source.path),
         target=os.path.abspath(target),
-        identity=identities(None if source is None else source.path, settings),
-        versions=versions(settings.upscale.model),
+        identity=asked.identity,
+        versions=asked.versions,
         settings=settings,
-        device=choose_device(settings.upscale.device).type,
-        track=track,
+        device=asked.device,
+        track=0 if source is None else source.track,
         size=size,
         sar=(shape.numerator, shape.denominator),
         pixel_format=pixel_format,
@@ -256,8 +223,44 @@ def make(source: Source | None, target: Path, settings: VideoSettings, folder: F
         threads=os.cpu_count() or 1,
         total=clip.num_frames,
         chunks=tuple(divide(first, stop, cuts, shortest, LONGEST * shortest)),
+        holes=tuple(found.holes),
+        hdr=hdr,
+        notes=(*left, *damage(found, lost)),
     )
     return plan, times
+
+
+def of_source(source: Source | None, settings: VideoSettings, folder: Folder) -> tuple[Any, list[int], Fraction, Scan]:
+    """(clip, times of its frames as far as the source has them, their unit, what was found in it).
+
+    Raises:
+        VideoError: it cannot be read, or is interlaced.
+    """
+    pts: list[int] = []
+    unit, clip, found = Fraction(0), None, Scan([], None)
+    if source is not None:
+        clip, pts, unit = from_source(source.path, source.track, folder.index)
+    if settings.script is not None:
+        clip = from_script(settings.script, None if source is None else source.path)
+        return clip, pts if clip.num_frames == len(pts) else [], unit, found
+    assert clip is not None and source is not None
+    found = scan(clip)
+    if found.interlaced is not None:
+        raise VideoError(
+            f"{source.path} is interlaced (frame {found.interlaced}); deinterlace it by --script, or clear the mark "
+            "with std.SetFieldBased(0) there if it is wrong"
+        )
+    return frozen(clip, found.holes), pts, unit, found
+
+
+def damage(found: Scan, lost: list[Fraction]) -> Iterator[str]:
+    """Lines on it."""
+    for first, last, instead in found.holes:
+        which = f"frame {first}" if first == last else f"frames {first} to {last}"
+        yield f"{which} of the source cannot be decoded: frame {instead} is shown instead"
+    if lost:
+        places = ", ".join(f"{float(one):.2f} s" for one in lost[:8]) + (", ..." if len(lost) > 8 else "")
+        yield f"{len(lost)} frames of the source are lost (at {places}): those before them are shown longer"
 
 
 def prepare(source: Path | None, target: Path, settings: VideoSettings, force: bool = False) -> Work:
@@ -267,26 +270,34 @@ def prepare(source: Path | None, target: Path, settings: VideoSettings, force: b
         VideoError: the source cannot be read or the plan that is there is another one's.
         ArgumentError: the settings do not fit the source.
     """
+    from ..engine.devices import choose_device
+
     folder = Folder.of(target)
     found = None if source is None else probe(source)
-    before = Plan.read(folder.plan) if folder.plan.exists() and not force else None
-    if force:
-        folder.remove()
-    folder.path.mkdir(parents=True, exist_ok=True)
-    clear_leftovers(folder.path)
-    try:
-        plan, times = make(found, target, settings, folder)
-    except BaseException:
-        if before is None:
-            folder.remove()
-        raise
-    if before is not None:
-        if unlike := plan.differs(before):
+    asked = Asked(
+        settings=settings,
+        identity=identities(source, settings),
+        versions=versions(settings.upscale.model),
+        device=choose_device(settings.upscale.device).type,
+    )
+    if folder.plan.exists() and not force:
+        before = Plan.read(folder.plan)
+        if unlike := before.differs(asked):
             raise VideoError(
                 f"{folder.path} holds work of other settings ({'; '.join(unlike)}); repeat them to go on, "
                 "or --force to start anew"
             )
-        plan = replace(before, source=plan.source, target=plan.target)
-    times.write(folder.times)
+        moved = None if source is None else os.path.abspath(source)
+        plan = replace(before, source=moved, target=os.path.abspath(target))
+    else:
+        folder.remove()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        try:
+            plan, times = make(found, target, asked, folder)
+            times.write(folder.times)
+        except BaseException:
+            folder.remove()
+            raise
+    clear_leftovers(folder.path)
     write_json(folder.plan, plan.as_dict())
     return Work(folder, plan)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from ..errors import VideoError
 from .plan import Plan
 
 __all__ = ["encoder_options"]
@@ -23,6 +26,30 @@ ANIME = {"libx265": {"aq-mode": "3", "limit-sao": "1", "psy-rd": "1.0"}}
 FITTING = {"libx264": {"stitchable": "1"}, "libx265": {"log-level": "error"}}
 
 
+def hdr_options(plan: Plan) -> dict[str, str]:
+    """The static metadata of HDR10.
+
+    Raises:
+        VideoError: this encoder does not take it.
+    """
+    if not plan.hdr:
+        return {}
+    name = plan.settings.encoder
+    if name not in PARAMS:
+        raise VideoError(f"{name} cannot be told of HDR10's metadata; --encoder libx265, libsvtav1 or libx264 can")
+    display, light = plan.hdr.get("display"), plan.hdr.get("light")
+    if display and name != "libsvtav1":  # in steps of 0.00002 and 0.0001
+        points, luminance = display.split("L(")
+        steps = re.sub(r"[\d.]+", lambda one: str(round(float(one[0]) * 50000)), points)
+        display = steps + "L(" + re.sub(r"[\d.]+", lambda one: str(round(float(one[0]) * 10000)), luminance)
+    keys = {
+        "libx265": ("master-display", "max-cll"),
+        "libx264": ("mastering-display", "cll"),
+        "libsvtav1": ("mastering-display", "content-light"),
+    }[name]
+    return {key: value for key, value in zip(keys, (display, light), strict=True) if value}
+
+
 def encoder_options(plan: Plan) -> dict[str, str]:
     """For libav, by its names."""
     settings = plan.settings
@@ -37,6 +64,7 @@ def encoder_options(plan: Plan) -> dict[str, str]:
     inner = {**ANIME.get(name, {}), **FITTING.get(name, {})}
     if name == "libx265":
         inner["frame-threads"] = str(max(1, min(plan.threads // 2, 6)))
+    inner |= hdr_options(plan)
     if key := PARAMS.get(name):
         own = dict(part.partition("=")[::2] for part in chosen.pop(key, "").split(":") if part)
         inner = {**inner, **own}

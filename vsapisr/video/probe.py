@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -90,11 +91,17 @@ def probe(path: Path) -> Source:
         )
 
 
-def keyframes(source: Source, pts: list[int]) -> list[int]:
-    """Numbers of the frames that are I-frames to begin at, ascending; ``pts`` are the times of all frames."""
+def keyframes(source: Source, pts: list[int]) -> tuple[list[int], list[Fraction]]:
+    """(numbers of the frames that are I-frames to begin at, ascending; seconds of packets that gave no frame); ``pts``
+    are the times of all frames."""
     with opened(source.path) as file:
-        packets = [p for p in file.demux(file.streams[source.track]) if p.size]
-        counted = file.format.name == "avi" or any(packet.pts is None for packet in packets)
+        stream = file.streams[source.track]
+        packets = [(p.pts, p.is_keyframe) for p in file.demux(stream) if p.size and not p.is_discard]
+        unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        counted = file.format.name == "avi" or any(stamp is None for stamp, _ in packets)
     if counted:  # AVI has no times of showing
-        return [n for n, packet in enumerate(packets) if packet.is_keyframe]
-    return sorted(bisect.bisect_left(pts, packet.pts or 0) for packet in packets if packet.is_keyframe)
+        return [n for n, (_, key) in enumerate(packets) if key], []
+    shown = set(pts)
+    stamps = [(stamp or 0, key) for stamp, key in packets]
+    lost = sorted(stamp * unit for stamp, _ in stamps if stamp not in shown)
+    return sorted(bisect.bisect_left(pts, stamp) for stamp, key in stamps if key and stamp in shown), lost

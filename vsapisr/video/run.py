@@ -8,8 +8,10 @@ from typing import Any
 
 from ..errors import VideoError
 from .chunk import Place, Worker
+from .damage import watching
 from .join import Joined, join
-from .plan import prepare
+from .plan import Work, prepare
+from .room import check_room
 from .settings import VideoSettings
 from .stamp import made_by
 from .trial import trial
@@ -43,25 +45,43 @@ def upscale_video(
     plan, missing = work.plan, work.missing()
     had = plan.frames - sum(plan.length(index) for index in missing)
     try:
-        notes = trial(plan, work.times())
+        notes = [*plan.notes, *trial(plan, work.times())]
+        needed = check_room(plan, work.folder, had) if missing else 0
     except VideoError:
         if len(missing) == len(plan.chunks):
             work.folder.remove()
         raise
     for note in notes:
         told({"event": "note", "text": note})
-    told({"event": "plan", "frames": plan.frames, "chunks": len(plan.chunks), "done": had, "size": plan.size})
-    if missing:
-        worker = Worker(
-            work.folder.plan, place, lambda index, reused: told({"event": "frame", "chunk": index, "reused": reused})
-        )
-        try:
-            for done in worker.run_many(missing):
-                told({"event": "chunk", "chunk": done.index, "frames": done.frames, "bytes": done.bytes})
-        finally:
-            worker.close()
+    figures = {"frames": plan.frames, "chunks": len(plan.chunks), "done": had, "size": plan.size, "needed": needed}
+    told({"event": "plan", **figures})
+    with watching(plan.source if missing else None, plan.track) as damage:
+        render(work, missing, place, told)
+        times = work.times()
+        if damage and (words := damage.report(times.seconds(plan.chunks[0][0]), times.seconds(plan.chunks[-1][1]))):
+            told({"event": "note", "text": words})
     told({"event": "join"})
     joined = join(work)
     work.folder.remove()
     told({"event": "done", "path": str(joined.path), "frames": joined.frames, "bytes": joined.bytes})
     return joined
+
+
+def render(work: Work, missing: list[int], place: Place, told: Told) -> None:
+    """The chunks that are missing, one after the other.
+
+    Raises:
+        VideoError: see :class:`.chunk.Worker`.
+    """
+    if not missing:
+        return
+
+    def frame(index: int, reused: float) -> None:
+        told({"event": "frame", "chunk": index, "reused": reused})
+
+    worker = Worker(work.folder.plan, place, frame)
+    try:
+        for done in worker.run_many(missing):
+            told({"event": "chunk", "chunk": done.index, "frames": done.frames, "bytes": done.bytes})
+    finally:
+        worker.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import VideoError
-from .plan import identities
+from .identity import identities
 from .probe import opened
 from .settings import VideoSettings
 
