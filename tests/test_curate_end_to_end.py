@@ -97,6 +97,8 @@ def test_commands_report_and_fail_with_words(videos, tmp_path, capsys):
     assert "times P and B" in capsys.readouterr().out and Image.open(tmp_path / "chart.png").size[0] > 600
     with pytest.raises(ClipError, match="no videos below"):
         curate(configured(tmp_path / "out" / "sheets", tmp_path / "x"))
+    with pytest.raises(ClipError, match="vidoes' does not exist$"):
+        curate(configured(tmp_path / "vidoes", tmp_path / "x"))
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "manifest.sqlite").write_text("this is not a database, and long enough to say so " * 10)
     with pytest.raises(ArgumentError, match="cannot be used"):

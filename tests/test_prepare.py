@@ -116,8 +116,21 @@ def test_prepare_survives_pictures_of_every_kind(tmp_path):
     assert all(a.shape == (40, 56, 3) and a.dtype == np.uint8 for a in made.values())
     assert np.array_equal(made["opaque"], made["rgb"])
     assert np.abs(made["sixteen"][20, 28, 0].astype(int) - deep[40:42, 56:58].mean() / 257) <= 1
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ClipError, match="no pictures in"):
-        prepare(build(PrepareConfig, {"source": str(tmp_path / "none"), "out": str(out)}))
+        prepare(build(PrepareConfig, {"source": str(tmp_path / "empty"), "out": str(out)}))
+    with pytest.raises(VsapisrError, match="none' does not exist$"):
+        prepare(build(PrepareConfig, {"source": str(tmp_path / "none"), "out": str(tmp_path / "new")}))
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_picture_can_be_prepared(tmp_path):
+    (tmp_path / "s").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(drawing(1, 64, 48)).save(tmp_path / "s" / name)
+    values = {"height": 48, "minimum_side": 8, "pseudo_gt": False, "validation": 0.0, "out": str(tmp_path / "o")}
+    report = prepare(build(PrepareConfig, {**values, "source": str(tmp_path / "s" / "b.png")}))
+    assert report.written == 1 and [path.name for path in (tmp_path / "o" / "gt").iterdir()] == ["b.png"]
 
 
 def test_exif_orientation_is_applied_as_in_training(tmp_path):

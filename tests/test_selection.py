@@ -169,6 +169,8 @@ def test_strike_file_names_frames_and_whole_videos():
     assert names == {"1a-00001": 3, "1a-00002": 4, "2b-*": 4, "3c": 5, "9z-00001": 6}
     known = ["1a-00001", "1a-00002", "1a-00003", "2b-00001", "2b-00009", "3c-00000"]
     assert expand(names, known) == ({"1a-00001", "1a-00002", "2b-00001", "2b-00009", "3c-00000"}, {"9z-00001"})
+    files = strike_lines("Re_Zero.1a-00002.png\n./out/ep.1a-00003.png\nC:\\out\\ep.3c-00000\nsheets/ep.2b.png\nx.png\n")
+    assert expand(files, known) == ({"1a-00002", "1a-00003", "2b-00001", "2b-00009", "3c-00000"}, {"x.png"})
 
 
 def test_measures_of_drawings():

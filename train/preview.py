@@ -32,7 +32,7 @@ class PreviewConfig:
     """What to look at."""
 
     source: str
-    """Folder of drawings (PNG, WebP, JPEG)."""
+    """Folder of drawings (PNG, WebP, JPEG, AVIF, BMP, TIFF)."""
     out: str
     """Folder for the pictures: NAME.lines.png and NAME.degradation.png."""
     what: tuple[str, ...] = ("lines", "degradation")

@@ -92,7 +92,7 @@ class PrepareConfig:
     """Chosen pictures -> production resolution -> GT and pseudo-GT."""
 
     source: str
-    """What ``curate`` wrote (its ``out``), or any folder of pictures."""
+    """What ``curate`` wrote (its ``out``), any folder of pictures, or one picture."""
     out: str
     """Folder; GT goes to out/gt, pseudo-GT to out/pseudo_gt, under the same names, held out pictures to out/val."""
     height: int = 720

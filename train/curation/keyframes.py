@@ -105,6 +105,8 @@ def list_videos(folder: str | Path) -> list[Path]:
         ClipError: no such folder, or no video in it.
     """
     folder = Path(folder)
+    if not folder.exists():
+        raise ClipError(f"{str(folder)!r} does not exist")
     if folder.is_file():
         return [folder]
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and may_be_file(p))

@@ -20,7 +20,7 @@ from vsapisr.picture.orientation import orientation, upright
 from vsapisr.writing import remove_leftovers, write_atomically
 
 from ..media.cache import key_of
-from ..media.images import MOST_PIXELS
+from ..media.images import MOST_PIXELS, SUFFIXES, existing, grey_of_16_bits
 from ..media.places import alone, apart, refuse
 from ..media.progress import Progress
 from .apart import hashes, is_among
@@ -28,7 +28,6 @@ from .config import PrepareConfig
 from .manifest import Manifest, identify, shown
 
 FOLDERS = ("gt", "pseudo_gt", "val")
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
 
 
 class Rejected(ClipError):
@@ -76,9 +75,8 @@ def read_picture(path: Path) -> np.ndarray:
 
 def rgb(image: Image.Image) -> np.ndarray:
     """(H, W, 3) uint8 of what Pillow has opened, as it lies in the file."""
-    if image.mode.startswith("I"):  # 16-bit grey
-        grey = np.asarray(image).astype(np.float64) / 257
-        return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode.startswith("I"):
+        return grey_of_16_bits(image)
     if image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"))
         if rgba[..., 3].min() < 255:
@@ -163,9 +161,13 @@ def work(job: Job, config: PrepareConfig, measured: np.ndarray) -> tuple[int, in
 
 
 def jobs(config: PrepareConfig, manifest: Manifest, report: Prepared) -> Iterator[Job]:
-    """One per picture of the source folder, in the order of names; ``report`` is told of what is none."""
+    """One per picture of the source folder, or the one picture, in the order of names; ``report`` is told of what is
+    none.
+    """
     source = Path(config.source)
-    files = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES) if source.is_dir() else []
+    files = [source]
+    if not source.is_file():
+        files = sorted(p for p in existing(source).iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
     if not files:
         raise ClipError(f"source: no pictures in {config.source!r}; looked for {' '.join(sorted(SUFFIXES))}")
     used: set[str] = set()
@@ -243,7 +245,9 @@ def prepare(config: PrepareConfig) -> Prepared:
         VsapisrError: no pictures, or none in ``apart``. A bad picture is no error: see ``Prepared.rejected``.
     """
     out, source = Path(config.out), Path(config.source)
-    apart(source, *(out / folder for folder in FOLDERS))
+    if not source.is_file():
+        existing(source)
+    apart(source.parent if source.is_file() else source, *(out / folder for folder in FOLDERS))
     home = source if (source / "manifest.sqlite").exists() else out
     with ExitStack() as held:
         for folder in {out.resolve(), home.resolve()}:
@@ -252,14 +256,10 @@ def prepare(config: PrepareConfig) -> Prepared:
             return prepare_all(config, manifest)
 
 
-def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
-    """What :func:`prepare` does, with its folders to itself."""
-    out, report = Path(config.out), Prepared()
-    for folder in FOLDERS:
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    where, measured = str(out.resolve()), hashes(config.apart)
+def settings_of(config: PrepareConfig, measured: np.ndarray) -> str:
+    """Stands for what a picture is made with."""
     # whatever changes a pixel or leaves one out; curate's crops are in the source pictures themselves
-    settings = repr(
+    return repr(
         (
             2,  # of the way pictures are read and made
             config.height,
@@ -272,6 +272,15 @@ def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
             *([key_of(measured.tolist())] if len(measured) else []),
         )
     )
+
+
+def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
+    """What :func:`prepare` does, with its folders to itself."""
+    out, report = Path(config.out), Prepared()
+    for folder in FOLDERS:
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    where, measured = str(out.resolve()), hashes(config.apart)
+    settings = settings_of(config, measured)
 
     def attempt(job: Job) -> tuple[int, int] | Rejected:
         try:

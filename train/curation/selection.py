@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
@@ -182,12 +183,15 @@ def strike_lines(text: str) -> dict[str, int]:
 
 
 def expand(names: Iterable[str], known: Iterable[str]) -> tuple[set[str], set[str]]:
-    """(frames struck out, names that mean none): "1f0c93aa" or "1f0c93aa-*" means the whole video."""
+    """(frames struck out, names that mean none): "1f0c93aa" or "1f0c93aa-*" means the whole video. The name of a file
+    does as well: "ep01.1f0c93aa-00412.png" of a picture, "sheets/ep01.1f0c93aa.png" of a video's contact sheet.
+    """
     known = set(known)
     struck: set[str] = set()
     lost: set[str] = set()
     for name in names:
-        one = {name} & known or {k for k in known if k.split("-")[0] == name.removesuffix("-*")}
+        short = re.split(r"[./\\]", name.removesuffix(".png"))[-1]
+        one = {short} & known or {k for k in known if k.split("-")[0] == short.removesuffix("-*")}
         struck |= one
         if not one:
             lost.add(name)

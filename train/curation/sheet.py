@@ -14,7 +14,8 @@ from ..media.progress import clock
 
 STRIKE_HEADER = """\
 # Frames written here are left out by the next run of curate. One name per line, as printed on the contact sheets in
-# sheets/: for instance 1f0c93aa-00412. 1f0c93aa-* leaves out the whole video. Everything after # is a comment.
+# sheets/ or as the picture's file is called: for instance 1f0c93aa-00412, or ep01.1f0c93aa-00412.png. 1f0c93aa-* leaves
+# out the whole video. Everything after # is a comment.
 """
 GAP, TEXT, COLUMNS = 8, 34, 5
 TAKEN, LEFT = (36, 44, 52), (62, 36, 36)

@@ -7,6 +7,7 @@ a fixed place in a fixed block of that mix, so a position in the data is one num
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ from vsapisr.errors import ArgumentError
 
 from ..degradation.draws import generator
 from ..media.cache import key_of
-from ..media.images import list_images
+from ..media.images import list_drawings
 from ..media.progress import Progress
 from .crops import Crops, DatasetConfig, ImageStream
 from .pool import Workers
@@ -45,7 +46,7 @@ class Batches:
 
     def __init__(self, config: DatasetConfig, *, rank: int = 0, world: int = 1, files: list[Path] | None = None):
         self.config, self.rank, self.world = config, rank, world
-        self.files = list_images(config.folder) if files is None else files
+        self.files = list_drawings(config.folder) if files is None else files
         self.position = 0
         """Samples delivered so far."""
         self.refused: dict[str, str] = {}
@@ -53,7 +54,7 @@ class Batches:
     def _fingerprint(self) -> str:
         """Of all that decides which sample comes at which position; the number of workers and the cache do not."""
         config = self.config
-        names = [path.name for path in self.files]
+        names = [Path(os.path.relpath(path, config.folder)).as_posix() for path in self.files]
         return key_of(
             names,
             config.patch,

@@ -41,7 +41,7 @@ class DatasetConfig:
     """What a batch is made of."""
 
     folder: str = free()
-    """Drawings (PNG, WebP, JPEG)."""
+    """Drawings (PNG, WebP, JPEG, AVIF, BMP, TIFF): those in it, or where there are none, in all folders below."""
     batch: int = free(32)
     patch: int = 64
     """Side of the LR crops; the GT crops are four times it."""
@@ -197,7 +197,7 @@ class ImageStream:
 
     def _ready(self, path: Path, shape: tuple[int, ...], box: tuple[int, ...]) -> np.ndarray:
         """The part ``box`` of the pseudo-GT that was made before for the drawing ``path``."""
-        pseudo = read_image(Path(self.config.pseudo_gt) / path.name)
+        pseudo = read_image(Path(self.config.pseudo_gt) / path.relative_to(self.config.folder))
         if pseudo.shape != shape:
             raise ImageError(f"{path}: its pseudo-GT is {pseudo.shape[1]}x{pseudo.shape[0]}, not {shape[1]}x{shape[0]}")
         top, left, height, width = box

@@ -31,7 +31,7 @@ class DegradeConfig:
     """A test set, or training data with fixed degradations."""
 
     source: str
-    """Folder of drawings (PNG, WebP, JPEG)."""
+    """Folder of drawings (PNG, WebP, JPEG, AVIF, BMP, TIFF)."""
     out: str
     """Folder for the results, lossless PNG of a quarter of the size, each with its draw in a .json, and draws.jsonl.
     What is there already is kept. Not the folder of the drawings."""

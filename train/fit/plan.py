@@ -12,7 +12,7 @@ import torch
 
 from ..data.crops import ImageStream
 from ..data.feed import Feed
-from ..media.images import list_images
+from ..media.images import list_drawings
 from ..media.progress import clock
 from . import checkpoint
 from .config import FitConfig, changes, few_drawings, rate_factor
@@ -71,7 +71,10 @@ def _data(config: FitConfig, feed: Feed) -> list[str]:
         lines.append(_line("warning", few))
     if config.validation is None:
         return [*lines, _line("validation", "none, so there will be no best.pth")]
-    folder, count = config.validation.folder, min(config.validation.images, len(list_images(config.validation.folder)))
+    folder, count = (
+        config.validation.folder,
+        min(config.validation.images, len(list_drawings(config.validation.folder))),
+    )
     return [*lines, _line("validation", f"{count} drawings of {folder}, every {config.validation.every} iterations")]
 
 
@@ -136,7 +139,7 @@ def _estimate(config: FitConfig, parts: Parts, processes: Processes) -> list[str
 
 def _seconds_per_drawing(config: FitConfig) -> float:
     """Of reading, degrading and enhancing, without the cache."""
-    stream = ImageStream(list_images(config.data.folder), replace(config.data, cache=""))
+    stream = ImageStream(list_drawings(config.data.folder), replace(config.data, cache=""))
     start = time.perf_counter()
     for number in range(STEPS):
         stream.crops(number)

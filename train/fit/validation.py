@@ -20,7 +20,7 @@ from ..degradation.config import DegradationConfig
 from ..evaluation import iqa
 from ..evaluation.full_reference import psnr_y, ssim_y
 from ..evaluation.levels import LEVELS, check_levels, lanczos, small_picture
-from ..media.images import list_images, read_image
+from ..media.images import list_drawings, read_image
 from ..media.sheets import labelled
 from ..settings import check
 
@@ -77,7 +77,7 @@ def make_pairs(config: ValidationConfig) -> list[Pair]:
         NoImagesError, ImageError: no images in the folder, or one that cannot be read.
         ArgumentError: no drawing is large enough.
     """
-    files, side, pairs = list_images(config.folder), SCALE * config.size, []
+    files, side, pairs = list_drawings(config.folder), SCALE * config.size, []
     for index in sorted({round(n) for n in np.linspace(0, len(files) - 1, min(config.images, len(files)))}):
         image = read_image(files[index])
         if min(image.shape[:2]) < side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ from PIL import Image, UnidentifiedImageError
 from vsapisr.errors import VsapisrError
 from vsapisr.picture.orientation import orientation, upright
 
-__all__ = ["SUFFIXES", "ImageError", "NoImagesError", "list_images", "read_image"]
+__all__ = ["SUFFIXES", "ImageError", "NoImagesError", "existing", "list_drawings", "list_images", "read_image"]
 
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
 MOST_PIXELS = 180_000_000
 """Above this a file is taken for an attack or a mistake; 8K is 33 million."""
 
@@ -28,16 +29,63 @@ class NoImagesError(VsapisrError, FileNotFoundError):
 
 def list_images(folder: str | Path) -> list[Path]:
     """Image files in ``folder`` itself (a cache or sheets may lie in folders below), in name order, but hidden ones,
-    such as a killed process leaves; ``NoImagesError`` when there is none.
+    such as a killed process leaves.
+
+    Raises:
+        NoImagesError: no such folder, or no image in it.
     """
-    if not Path(folder).is_dir():
-        raise NoImagesError(f"{folder} is not a folder")
-    files = sorted(
-        p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != "."
-    )
+    files = _in(existing(folder))
     if not files:
-        raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}")
+        raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder}{_hint(Path(folder))}")
     return files
+
+
+def list_drawings(folder: str | Path) -> list[Path]:
+    """What a run is trained on: the images in ``folder`` itself; where there are none, those in all folders below, in
+    the order of their paths. Of what the step ``prepare`` made below it is the GT alone.
+
+    Raises:
+        NoImagesError: no such folder, or no image in it; ``folder`` is one that ``prepare`` wrote to.
+    """
+    top = existing(folder)
+    if files := _in(top):
+        return files
+    if hint := _hint(top):
+        raise NoImagesError(f"no images in {folder} itself{hint}")
+    seen = set()
+    for place, names, _ in os.walk(top, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link back
+            names.clear()
+            continue
+        seen.add(real)
+        names[:] = ["gt"] if "gt" in names and "pseudo_gt" in names else sorted(n for n in names if n[0] != ".")
+        files += _in(Path(place))
+    if not files:
+        raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder} nor below it")
+    return sorted(files)
+
+
+def existing(folder: str | Path) -> Path:
+    """``folder``.
+
+    Raises:
+        NoImagesError: there is none.
+    """
+    path = Path(folder)
+    if not path.exists():
+        raise NoImagesError(f"the folder {str(folder)!r} does not exist")
+    if not path.is_dir():
+        raise NoImagesError(f"{str(folder)!r} is not a folder")
+    return path
+
+
+def _in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
+
+
+def _hint(folder: Path) -> str:
+    made = (folder / "gt").is_dir() and (folder / "pseudo_gt").is_dir()
+    return f"; the drawings that prepare made are in {folder / 'gt'}" if made else ""
 
 
 def _is_16_bit_png(path: Path) -> bool:
@@ -58,6 +106,12 @@ def _read_16_bit(path: Path) -> np.ndarray:
     return small[..., [2, 1, 0, *range(3, small.shape[2])]]  # OpenCV has BGR
 
 
+def grey_of_16_bits(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of an image of mode "I" or "I;16", which Pillow's ``convert`` would clip instead of round."""
+    grey = np.asarray(image).astype(np.float64) / 257
+    return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def _on_white(image: np.ndarray) -> np.ndarray:
     """(H, W, 3 or 4) uint8 -> (H, W, 3): transparent parts over white, as a drawing lies on paper."""
     if image.shape[2] == 3:
@@ -71,7 +125,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a PNG, WebP or JPEG file.
+    """(H, W, 3) uint8 RGB of an image file that Pillow knows.
 
     Grey becomes three equal channels, transparency is laid over white, 16 bits are rounded to 8, CMYK is converted, a
     palette resolved and an EXIF orientation applied; of an animation the first picture is taken.
@@ -88,6 +142,8 @@ def read_image(path: str | Path) -> np.ndarray:
             image.load()
             if _is_16_bit_png(path):
                 samples = _read_16_bit(path)
+            elif image.mode.startswith("I"):
+                samples = grey_of_16_bits(image)
             else:
                 samples = np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
             return np.ascontiguousarray(_on_white(upright(samples, orientation(image))))
