@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -102,6 +103,8 @@ def upscale(**given: Any) -> None:
     container = f".{given['container']}"
     if container not in CONTAINERS:
         raise ArgumentError(f"container must be one of mkv, mp4, mov, got {given['container']!r}")
+    if output is not None and str(output) == "-":
+        return piped(inputs, settings)
     found, notes, faults = jobs(
         inputs, output, given["recursive"], f"_{settings.size}", container, settings.script is not None
     )
@@ -166,6 +169,23 @@ def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: b
                 raise typer.Exit(130) from None
     del network
     return failed
+
+
+def piped(inputs: list[Path], settings: VideoSettings) -> None:
+    """One video to the standard output.
+
+    Raises:
+        ArgumentError: it is not one.
+    """
+    if len(inputs) > 1 or (inputs and inputs[0].is_dir()):
+        raise ArgumentError(f"output - takes one video, got {', '.join(map(str, inputs))}")
+    if sys.stdout.isatty():
+        raise ArgumentError("output - writes y4m, which a terminal cannot show: pipe it into another program")
+    from ..video.y4m import write_y4m
+
+    with Watch(console(), False, [0.0]) as watch:
+        watch.begin(0, str(inputs[0] if inputs else settings.script))
+        write_y4m(inputs[0] if inputs else None, sys.stdout.buffer, settings, watch.told)
 
 
 def clash(job: Job, before: list[Job]) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ..video.status import clock
+
 __all__ = ["Watch"]
 
 EVERY = 10.0  # seconds between two lines where there is no terminal
@@ -125,9 +127,3 @@ class Watch:
                 self.emit({"event": "progress", **figures, "left": round(here), "left_all": round(every)})
             elif self.bar.disable:
                 self.say(f"{self.name}: {words}")
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03`` or ``2:03``."""
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

@@ -67,7 +67,8 @@ class Worker:
         check(self.work, place)
         clip = None
         if plan_.source is not None:
-            clip = frozen(from_source(plan_.source, plan_.track, self.work.folder.index)[0], list(plan_.holes))
+            clip = from_source(plan_.source, plan_.track, self.work.folder.index, plan_.decoder)[0]
+            clip = frozen(clip, list(plan_.holes))
         if plan_.settings.script is not None:
             clip = from_script(plan_.settings.script, plan_.source)
         if clip is None or clip.num_frames != plan_.total:

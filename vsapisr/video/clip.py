@@ -45,8 +45,9 @@ class _Quiet(logging.Filter):
 logging.getLogger("vapoursynth").addFilter(_Quiet())
 
 
-def from_source(path: Path | str, track: int, index: Path) -> tuple[Any, list[int], Fraction]:
-    """(clip, time of every frame, unit of these times in seconds); the index is read and kept at ``index``.
+def from_source(path: Path | str, track: int, index: Path, threads: int = 0) -> tuple[Any, list[int], Fraction]:
+    """(clip, time of every frame, unit of these times in seconds); the index is read and kept at ``index``. ``threads``
+    of the decoder, 0: its own choice. Only with one are the frames of a damaged file always the same.
 
     Raises:
         VideoError: it cannot be read.
@@ -55,7 +56,13 @@ def from_source(path: Path | str, track: int, index: Path) -> tuple[Any, list[in
 
     try:
         found = core().bs.VideoSource(
-            url(path), track=track, cachemode=4, cachepath=str(index), exporttimestamps=1, showprogress=0
+            url(path),
+            track=track,
+            threads=threads,
+            cachemode=4,
+            cachepath=f"{index}{threads or ''}",
+            exporttimestamps=1,
+            showprogress=0,
         )
     except vs.Error as error:
         raise VideoError(f"{path} is no video that can be read ({error})") from None

@@ -57,6 +57,8 @@ class Plan:
     """(first frame, one past the last) each."""
     holes: tuple[tuple[int, int, int], ...] = ()
     """(first, last, the one to show instead) of frames that cannot be decoded."""
+    decoder: int = 0
+    """Threads of the decoder; 0: its own choice."""
     hdr: dict[str, str] = field(default_factory=dict)
     """Of the mastering display and the content's light, as encoders take them."""
     notes: tuple[str, ...] = ()
@@ -187,6 +189,22 @@ def tags_of(clip: Any) -> Tags:
     }
 
 
+def asked_of(source: Path | None, settings: VideoSettings) -> Asked:
+    """What is asked of a source.
+
+    Raises:
+        VideoError: it, or the model, cannot be read.
+    """
+    from ..engine.devices import choose_device
+
+    return Asked(
+        settings=settings,
+        identity=identities(source, settings),
+        versions=versions(settings.upscale.model),
+        device=choose_device(settings.upscale.device).type,
+    )
+
+
 def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> tuple[Plan, Times]:
     """Look at the source from end to end, and divide it.
 
@@ -195,8 +213,9 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> t
         ArgumentError: the settings do not fit it.
     """
     settings = asked.settings
-    clip, pts, unit, found = of_source(source, settings, folder)
-    times = times_of(clip, pts, unit)
+    seen = look(source, settings, folder)
+    clip = seen.clip
+    times = times_of(clip, seen.pts, seen.unit)
     first, stop = range_of(times, settings)
     sar = (1, 1) if source is None else source.sar
     size, shape = size_of(clip.width, clip.height, Fraction(*sar), settings)
@@ -204,7 +223,6 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> t
     enlarged(clip, settings, size, format_of(pixel_format), settings.upscale)
     hdr, left = hdr_of(properties(clip, 0))
     rate = rate_of(times)
-    cuts, lost = ([], []) if source is None or not pts else keyframes(source, pts)
     shortest = max(1, round(settings.chunk * rate))
     plan = Plan(
         layout=LAYOUT,
@@ -222,45 +240,67 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> t
         rate=(rate.numerator, rate.denominator),
         threads=os.cpu_count() or 1,
         total=clip.num_frames,
-        chunks=tuple(divide(first, stop, cuts, shortest, LONGEST * shortest)),
-        holes=tuple(found.holes),
+        chunks=tuple(divide(first, stop, list(seen.cuts), shortest, LONGEST * shortest)),
+        holes=tuple(seen.scan.holes),
+        decoder=seen.threads,
         hdr=hdr,
-        notes=(*left, *damage(found, lost)),
+        notes=(*left, *damage(seen)),
     )
     return plan, times
 
 
-def of_source(source: Source | None, settings: VideoSettings, folder: Folder) -> tuple[Any, list[int], Fraction, Scan]:
-    """(clip, times of its frames as far as the source has them, their unit, what was found in it).
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What there is to upscale, looked through."""
+
+    clip: Any
+    pts: list[int]
+    """Times of its frames, as far as the source has them."""
+    unit: Fraction
+    """Of these, in seconds."""
+    scan: Scan = Scan([], None)
+    cuts: tuple[int, ...] = ()
+    """I-frames."""
+    lost: tuple[Fraction, ...] = ()
+    """Seconds of packets that gave no frame."""
+    threads: int = 0
+
+
+def look(source: Source | None, settings: VideoSettings, folder: Folder) -> Seen:
+    """Decode the source once from end to end; what is damaged on one thread, as with several it is never the same.
 
     Raises:
         VideoError: it cannot be read, or is interlaced.
     """
-    pts: list[int] = []
-    unit, clip, found = Fraction(0), None, Scan([], None)
-    if source is not None:
-        clip, pts, unit = from_source(source.path, source.track, folder.index)
-    if settings.script is not None:
-        clip = from_script(settings.script, None if source is None else source.path)
-        return clip, pts if clip.num_frames == len(pts) else [], unit, found
-    assert clip is not None and source is not None
-    found = scan(clip)
+    if source is None:
+        return Seen(clip=from_script(str(settings.script), None), pts=[], unit=Fraction(0))
+    for threads in (0, 1):
+        clip, pts, unit = from_source(source.path, source.track, folder.index, threads)
+        cuts, lost = keyframes(source, pts)
+        if settings.script is not None:
+            clip = from_script(settings.script, source.path)
+            same = clip.num_frames == len(pts)
+            return Seen(clip=clip, pts=pts if same else [], unit=unit, cuts=tuple(cuts) if same else ())
+        found = scan(clip)
+        if not found.holes and not lost:
+            break
     if found.interlaced is not None:
         raise VideoError(
             f"{source.path} is interlaced (frame {found.interlaced}); deinterlace it by --script, or clear the mark "
             "with std.SetFieldBased(0) there if it is wrong"
         )
-    return frozen(clip, found.holes), pts, unit, found
+    clip = frozen(clip, found.holes)
+    return Seen(clip=clip, pts=pts, unit=unit, scan=found, cuts=tuple(cuts), lost=tuple(lost), threads=threads)
 
 
-def damage(found: Scan, lost: list[Fraction]) -> Iterator[str]:
+def damage(seen: Seen) -> Iterator[str]:
     """Lines on it."""
-    for first, last, instead in found.holes:
+    for first, last, instead in seen.scan.holes:
         which = f"frame {first}" if first == last else f"frames {first} to {last}"
         yield f"{which} of the source cannot be decoded: frame {instead} is shown instead"
-    if lost:
-        places = ", ".join(f"{float(one):.2f} s" for one in lost[:8]) + (", ..." if len(lost) > 8 else "")
-        yield f"{len(lost)} frames of the source are lost (at {places}): those before them are shown longer"
+    if seen.lost:
+        places = ", ".join(f"{float(one):.2f} s" for one in seen.lost[:8]) + (", ..." if len(seen.lost) > 8 else "")
+        yield f"{len(seen.lost)} frames of the source are lost (at {places}): those before them are shown longer"
 
 
 def prepare(source: Path | None, target: Path, settings: VideoSettings, force: bool = False) -> Work:
@@ -270,16 +310,9 @@ def prepare(source: Path | None, target: Path, settings: VideoSettings, force: b
         VideoError: the source cannot be read or the plan that is there is another one's.
         ArgumentError: the settings do not fit the source.
     """
-    from ..engine.devices import choose_device
-
     folder = Folder.of(target)
     found = None if source is None else probe(source)
-    asked = Asked(
-        settings=settings,
-        identity=identities(source, settings),
-        versions=versions(settings.upscale.model),
-        device=choose_device(settings.upscale.device).type,
-    )
+    asked = asked_of(source, settings)
     if folder.plan.exists() and not force:
         before = Plan.read(folder.plan)
         if unlike := before.differs(asked):
