@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,6 +19,8 @@ import pytest
 from vsapisr.errors import VideoError
 from vsapisr.video import plan, room
 from vsapisr.video.chunk import run_chunk
+from vsapisr.video.claim import claimed
+from vsapisr.video.places import Folder
 from vsapisr.video.plan import prepare
 from vsapisr.video.run import upscale_video
 from vsapisr.video.status import states, summary
@@ -156,7 +160,7 @@ def test_damage_is_reported_and_the_rest_is_right(model, tmp_path):
 def test_what_cannot_be_decoded_shows_its_neighbour(model, tmp_path, monkeypatch):
     source = episode(tmp_path / "s.mkv", VFR, intra=CUTS, rich=False)
     real = plan.scan
-    monkeypatch.setattr(plan, "scan", lambda clip: real(failing(clip)))
+    monkeypatch.setattr(plan, "scan", lambda clip, told: real(failing(clip), told))
     notes: list[str] = []
     target = tmp_path / "t.mkv"
     upscale_video(source, target, wish(model), told=lambda event: notes.append(event.get("text", "")))
@@ -219,6 +223,37 @@ def test_a_full_disk_is_said_before(model, source, tmp_path, monkeypatch):
     with pytest.raises(VideoError, match="too little room at .*: about 0.0 GB is needed for chunks and result, 0.0 GB"):
         upscale_video(source, tmp_path / "o.mkv", quick(model))
     assert not list(tmp_path.iterdir())
+
+
+def test_two_at_once(model, source, tmp_path):
+    """The second is told; the first goes on."""
+    target = tmp_path / "o.mkv"
+    with (
+        claimed(Folder.of(target)),
+        pytest.raises(VideoError, match=rf"o.mkv.work: process {os.getpid()} on .* is at work on it"),
+    ):
+        upscale_video(source, target, quick(model))
+    upscale_video(source, target, quick(model))
+    assert [path.name for path in tmp_path.iterdir()] == ["o.mkv"]
+
+
+def test_containers_by_themselves(model, source, tmp_path):
+    pytest.importorskip("typer", reason="the extra cli is not installed")
+    from typer.testing import CliRunner
+
+    from vsapisr.cli.videos import app
+
+    write_clip(tmp_path / "a.mp4", [drawing(1, 64, 48)] * 3)
+    (tmp_path / "wrong.mp4").write_bytes(source.read_bytes())
+    words = ["--model", model, "--device", "cpu", "--encoder", "libx264", "--preset", "ultrafast", "--json"]
+    result = CliRunner().invoke(app, ["upscale", str(tmp_path), *words])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a_4x.mp4", "wrong.mp4", "wrong_4x.mkv"]
+    again = CliRunner().invoke(app, ["upscale", str(tmp_path), *words])
+    assert again.exit_code == 0 and again.output.count('"already": true') == 2
+    refused = CliRunner().invoke(app, ["upscale", str(tmp_path), *words, "--crf", "30"])
+    events = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert refused.exit_code == 1 and [event["event"] for event in events] == ["failed", "failed"]
 
 
 def test_status(model, source, tmp_path):

@@ -15,6 +15,7 @@ CONTAINERS = (".mkv", ".mp4", ".mov")
 FILES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
 FILES += (*CONTAINERS, ".webm", ".avi", ".ts", ".m2ts", ".m4v", ".y4m")
 """An output that ends so is a file; a folder may have a point in its name."""
+AUTO = "auto"
 PARTS = ".work"  # end of the name of a folder with a video's parts
 
 
@@ -84,15 +85,16 @@ def jobs(
             faults.append(f"{given} is a folder without pictures or videos{more}")
     notes = [f"{strange} files in the folders are neither pictures nor videos"] if strange else []
     if script and not inputs:
-        return [Job(None, single(output, container), True)], notes, faults
+        return [Job(None, single(output), True)], notes, faults
     alone = len(found) == 1 and not inputs[0].is_dir()
     if output is not None and alone and not output.is_dir() and output.suffix.lower() in FILES:
         path, _, video = found[0]
-        return [Job(path, single(output, container) if video else png(output), video)], notes, faults
+        return [Job(path, single(output) if video else png(output), video)], notes, faults
     made = []
     for path, root, video in found:
         folder = path.parent if output is None else output / path.parent.relative_to(root)
-        made.append(Job(path, folder / f"{path.stem}{ending}{container if video else '.png'}", video))
+        suffix = (suited(path) if container == AUTO else container) if video else ".png"
+        made.append(Job(path, folder / f"{path.stem}{ending}{suffix}", video))
     if output is not None:
         if (output.exists() and not output.is_dir()) or output.suffix.lower() in FILES:
             raise ArgumentError(f"output must be a folder for {len(found)} files, got {output}")
@@ -101,7 +103,16 @@ def jobs(
     return made, notes, faults
 
 
-def single(output: Path | None, container: str) -> Path:
+def suited(path: Path) -> str:
+    """The container that holds what the one of ``path`` does: its own kind, or Matroska."""
+    from ..video.probe import probe
+
+    if "mp4" not in probe(path).format.split(","):
+        return ".mkv"
+    return ".mov" if path.suffix.lower() in (".mov", ".qt") else ".mp4"
+
+
+def single(output: Path | None) -> Path:
     """A file for one video.
 
     Raises:

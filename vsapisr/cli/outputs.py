@@ -8,26 +8,6 @@ from pathlib import Path
 from ..errors import ArgumentError, VsapisrError
 
 
-def places(inputs: list[Path], output: Path | None) -> list[Path]:
-    """Where the result of each goes; makes the folder that it goes to.
-
-    Raises:
-        ArgumentError: ``output`` does not fit.
-    """
-    if output is None:
-        return [path.with_name(f"{path.stem}_4x.png") for path in inputs]
-    if not output.is_dir():
-        if len(inputs) == 1 and output.suffix:
-            return [png(output)]
-        if output.exists() or output.suffix.lower() == ".png":
-            raise ArgumentError(f"output must be a folder for {len(inputs)} images, got {output}")
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArgumentError(f"output {output} cannot be made ({error.strerror})") from None
-    return [output / f"{path.stem}_4x.png" for path in inputs]
-
-
 def png(path: Path) -> Path:
     """``path``, if it is one of a PNG in a folder that is there."""
     if path.suffix.lower() != ".png":

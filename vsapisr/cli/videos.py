@@ -16,7 +16,7 @@ from ..errors import ArgumentError, VideoError, VsapisrError
 from ..video.settings import VideoSettings, options
 from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
 from .commands_reuse import app
-from .inputs import CONTAINERS, Job, jobs
+from .inputs import AUTO, CONTAINERS, Job, jobs
 from .watching import Watch
 
 __all__ = ["app"]
@@ -39,7 +39,10 @@ OWN: dict[str, tuple[Any, Any]] = {
     ),
     "force": (Force, False),
     "recursive": (Annotated[bool, typer.Option("--recursive", help="Folders with all that is below them.")], False),
-    "container": (Annotated[str, typer.Option(help="Of videos: mkv, which holds everything, mp4 or mov.")], "mkv"),
+    "container": (
+        Annotated[str, typer.Option(help="Of videos: mkv, mp4, mov; auto: MP4 stays MP4, the rest is mkv.")],
+        AUTO,
+    ),
     "as_json": (
         Annotated[bool, typer.Option("--json", help="Of videos: a line with a JSON object for each event.")],
         False,
@@ -100,9 +103,9 @@ def upscale(**given: Any) -> None:
     settings = settings_of(given)
     if not inputs and settings.script is None:
         raise ArgumentError("nothing to upscale: give a video, a picture or a folder")
-    container = f".{given['container']}"
-    if container not in CONTAINERS:
-        raise ArgumentError(f"container must be one of mkv, mp4, mov, got {given['container']!r}")
+    container = given["container"] if given["container"] == AUTO else f".{given['container']}"
+    if container not in (AUTO, *CONTAINERS):
+        raise ArgumentError(f"container must be one of auto, mkv, mp4, mov, got {given['container']!r}")
     if output is not None and str(output) == "-":
         return piped(inputs, settings)
     found, notes, faults = jobs(
@@ -163,7 +166,7 @@ def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: b
                 watch.say(f"{name} -> {done.path}, {words}, {done.bytes / 1e6:.1f} MB")
             except (VsapisrError, MemoryError) as error:
                 failed += 1
-                watch.say(f"vsapisr: {error or f'{name}: not enough memory'}")
+                watch.failed(str(error) or f"{name}: not enough memory")
             except KeyboardInterrupt:
                 watch.say("stopped; the same command goes on where it was")
                 raise typer.Exit(130) from None

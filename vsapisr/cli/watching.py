@@ -16,6 +16,7 @@ from ..video.status import clock
 __all__ = ["Watch"]
 
 EVERY = 10.0  # seconds between two lines where there is no terminal
+LOOKS = 50  # frames between two words on the look through a source
 WINDOW = 300  # frames that the rate is taken over
 
 
@@ -65,12 +66,23 @@ class Watch:
         else:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def failed(self, text: str) -> None:
+        """This video is not done, and why."""
+        if self.as_json:
+            self.emit({"event": "failed", "text": text})
+        else:
+            self.say(f"vsapisr: {text}")
+
     def emit(self, event: dict[str, Any]) -> None:
         print(json.dumps({"file": self.file, **event}), file=sys.stdout, flush=True)
 
     def told(self, event: dict[str, Any]) -> None:
         """What has happened."""
         kind = event["event"]
+        if kind == "look":
+            if event["done"] % LOOKS == 0:
+                self.bar.update(self.task, completed=event["done"], total=event["frames"], words="looking through it")
+            return
         if kind == "note":
             self.say(f"{self.name}: {event['text']}")
             return

@@ -21,7 +21,9 @@ Three steps, each a plain function, each to be repeated at will:
 - :func:`.join.join` ``(work)`` -> joins the chunks without coding again, with all other streams, checks the result
   and gives it its name.
 
-:func:`.run.upscale_video` does the three in this process. ``work.missing()`` says which chunks are still to be done.
+:func:`.run.upscale_video` does the three, the middle one in this process or by another ``render`` that it is given,
+with a claim on the folder (:mod:`.claim`), the trial of encoder and container (:mod:`.trial`), the look at room on the
+disk and the report on damage around them. ``work.missing()`` says which chunks are still to be done.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import av
 import numpy as np
 
 from ..errors import ArgumentError
+from .clip import properties
 
-__all__ = ["Tags", "choose", "format_of", "name_of", "picture"]
+__all__ = ["Tags", "choose", "format_of", "name_of", "picture", "tags_of"]
 
 GRAY, RGB, YUV = 1, 2, 3
 SAME = {  # what hardware takes -> what it is made from without loss
@@ -102,3 +103,28 @@ def picture(frame: Any, name: str, tags: Mapping[str, int]) -> av.VideoFrame:
     )
     result.color_range, result.chroma_location = 1 + tags["range"], tags["chroma"]
     return result if name == plain else result.reformat(format=name)
+
+
+def tags_of(clip: Any) -> Tags:
+    """What the filter will say of the colour of the first frame.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    from ..picture.colour import Format, resolve
+
+    video = clip.format
+    said = properties(clip, 0)
+    known = {name: int(said[name]) for name in ("_Matrix", "_Range", "_ChromaLocation") if name in said}
+    kind = Format(int(video.color_family), int(video.sample_type), video.bits_per_sample)
+    colour = resolve(kind, known, clip.width, clip.height)
+    matrix, full = colour.matrix, colour.full_range
+    if video.color_family == RGB:  # what is encoded is YUV, as the filter makes it
+        matrix, full = 6 if 4 * clip.width <= 1024 and 4 * clip.height <= 576 else 1, False
+    return {
+        "matrix": matrix,
+        "primaries": int(said.get("_Primaries", 2)),
+        "transfer": int(said.get("_Transfer", 2)),
+        "range": int(full),
+        "chroma": colour.chroma_location + 1,
+    }

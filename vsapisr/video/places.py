@@ -68,6 +68,10 @@ class Folder:
         return self.path / "times.json"
 
     @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
     def index(self) -> Path:
         """What BestSource's index begins with."""
         return self.path / "index"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import VideoError
 from .clip import enlarged, from_script, from_source, properties, size_of
 from .identity import identities, versions
-from .pixels import RGB, Tags, choose, format_of
+from .pixels import Tags, choose, format_of, tags_of
 from .places import Folder, clear_leftovers, write_json
 from .probe import Source, keyframes, probe
 from .scan import Scan, frozen, hdr_of, scan
@@ -21,6 +22,14 @@ from .settings import VideoSettings
 from .times import Times, range_of, rate_of, times_of
 
 __all__ = ["Plan", "Work", "divide", "prepare"]
+
+Told = Callable[[dict[str, Any]], None]
+"""Called with events: {"event": name, ...}."""
+
+
+def silent(event: dict[str, Any]) -> None:
+    """For nobody."""
+
 
 LAYOUT = 1  # of the files in a work folder
 LONGEST = 3  # times the chunk's length: then it ends without an I-frame
@@ -164,31 +173,6 @@ def divide(first: int, stop: int, cuts: list[int], shortest: int, longest: int) 
         yield begin, stop
 
 
-def tags_of(clip: Any) -> Tags:
-    """What the filter will say of the colour of the first frame.
-
-    Raises:
-        VideoError: it cannot be read.
-    """
-    from ..picture.colour import Format, resolve
-
-    video = clip.format
-    said = properties(clip, 0)
-    known = {name: int(said[name]) for name in ("_Matrix", "_Range", "_ChromaLocation") if name in said}
-    kind = Format(int(video.color_family), int(video.sample_type), video.bits_per_sample)
-    colour = resolve(kind, known, clip.width, clip.height)
-    matrix, full = colour.matrix, colour.full_range
-    if video.color_family == RGB:  # what is encoded is YUV, as the filter makes it
-        matrix, full = 6 if 4 * clip.width <= 1024 and 4 * clip.height <= 576 else 1, False
-    return {
-        "matrix": matrix,
-        "primaries": int(said.get("_Primaries", 2)),
-        "transfer": int(said.get("_Transfer", 2)),
-        "range": int(full),
-        "chroma": colour.chroma_location + 1,
-    }
-
-
 def asked_of(source: Path | None, settings: VideoSettings) -> Asked:
     """What is asked of a source.
 
@@ -205,7 +189,7 @@ def asked_of(source: Path | None, settings: VideoSettings) -> Asked:
     )
 
 
-def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> tuple[Plan, Times]:
+def make(source: Source | None, target: Path, asked: Asked, folder: Folder, told: Told = silent) -> tuple[Plan, Times]:
     """Look at the source from end to end, and divide it.
 
     Raises:
@@ -213,7 +197,7 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder) -> t
         ArgumentError: the settings do not fit it.
     """
     settings = asked.settings
-    seen = look(source, settings, folder)
+    seen = look(source, settings, folder, told)
     clip = seen.clip
     times = times_of(clip, seen.pts, seen.unit)
     first, stop = range_of(times, settings)
@@ -266,7 +250,7 @@ class Seen:
     threads: int = 0
 
 
-def look(source: Source | None, settings: VideoSettings, folder: Folder) -> Seen:
+def look(source: Source | None, settings: VideoSettings, folder: Folder, told: Told = silent) -> Seen:
     """Decode the source once from end to end; what is damaged on one thread, as with several it is never the same.
 
     Raises:
@@ -281,7 +265,7 @@ def look(source: Source | None, settings: VideoSettings, folder: Folder) -> Seen
             clip = from_script(settings.script, source.path)
             same = clip.num_frames == len(pts)
             return Seen(clip=clip, pts=pts if same else [], unit=unit, cuts=tuple(cuts) if same else ())
-        found = scan(clip)
+        found = scan(clip, partial(looked, told, clip.num_frames))
         if not found.holes and not lost:
             break
     if found.interlaced is not None:
@@ -291,6 +275,11 @@ def look(source: Source | None, settings: VideoSettings, folder: Folder) -> Seen
         )
     clip = frozen(clip, found.holes)
     return Seen(clip=clip, pts=pts, unit=unit, scan=found, cuts=tuple(cuts), lost=tuple(lost), threads=threads)
+
+
+def looked(told: Told, total: int, done: int) -> None:
+    """Say how far the look is."""
+    told({"event": "look", "done": done, "frames": total})
 
 
 def damage(seen: Seen) -> Iterator[str]:
@@ -303,7 +292,9 @@ def damage(seen: Seen) -> Iterator[str]:
         yield f"{len(seen.lost)} frames of the source are lost (at {places}): those before them are shown longer"
 
 
-def prepare(source: Path | None, target: Path, settings: VideoSettings, force: bool = False) -> Work:
+def prepare(
+    source: Path | None, target: Path, settings: VideoSettings, force: bool = False, told: Told = silent
+) -> Work:
     """The plan of a video, made or taken up; its folder is there afterwards.
 
     Raises:
@@ -326,7 +317,7 @@ def prepare(source: Path | None, target: Path, settings: VideoSettings, force: b
         folder.remove()
         folder.path.mkdir(parents=True, exist_ok=True)
         try:
-            plan, times = make(found, target, asked, folder)
+            plan, times = make(found, target, asked, folder, told)
             times.write(folder.times)
         except BaseException:
             folder.remove()

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..errors import VideoError
 from .chunk import Place, Worker
+from .claim import claimed
 from .damage import watching
 from .join import Joined, join
-from .plan import Work, prepare
+from .places import Folder
+from .plan import Told, Work, prepare, silent
 from .room import check_room
 from .settings import VideoSettings
 from .stamp import made_by
 from .trial import trial
 
-__all__ = ["upscale_video"]
+__all__ = ["Render", "render", "upscale_video"]
 
-Told = Callable[[dict[str, Any]], None]
+Render = Callable[[Work, list[int], Place, Told], None]
+
+
+def render(work: Work, missing: list[int], place: Place, told: Told) -> None:
+    """The chunks that are missing, one after the other in this process.
+
+    Raises:
+        VideoError: see :class:`.chunk.Worker`.
+    """
+
+    def frame(index: int, reused: float) -> None:
+        told({"event": "frame", "chunk": index, "reused": reused})
+
+    worker = Worker(work.folder.plan, place, frame)
+    try:
+        for done in worker.run_many(missing):
+            told({"event": "chunk", "chunk": done.index, "frames": done.frames, "bytes": done.bytes})
+    finally:
+        worker.close()
 
 
 def upscale_video(
@@ -28,9 +47,11 @@ def upscale_video(
     *,
     force: bool = False,
     place: Place = Place(),
-    told: Told = lambda event: None,
+    told: Told = silent,
+    render: Render = render,
 ) -> Joined:
-    """Do all of it, or what is still to be done. ``told`` gets events: plan, frame, chunk, join, done.
+    """Do all of it, or what is still to be done. ``told`` gets events: look, note, plan, frame, chunk, join, done.
+    ``render`` makes the missing chunks of a plan: in this process, or wherever else.
 
     Raises:
         VideoError: it cannot be done, or the result is there already.
@@ -41,7 +62,19 @@ def upscale_video(
             raise VideoError(f"{target} is there already and not what this call makes; --force replaces it")
         told({"event": "done", "path": str(target), "already": True, "bytes": target.stat().st_size})
         return Joined(target, 0, target.stat().st_size, already=True)
-    work = prepare(source, target, settings, force)
+    folder = Folder.of(target)
+    with claimed(folder):
+        try:
+            joined = made(prepare(source, target, settings, force, told), place, told, render)
+        except OSError as error:
+            raise VideoError(f"{error.filename or target} cannot be written ({error.strerror or error})") from None
+        folder.remove()
+    told({"event": "done", "path": str(joined.path), "frames": joined.frames, "bytes": joined.bytes})
+    return joined
+
+
+def made(work: Work, place: Place, told: Told, render: Render) -> Joined:
+    """Try encoder and container, make the chunks that are missing, and join all."""
     plan, missing = work.plan, work.missing()
     had = plan.frames - sum(plan.length(index) for index in missing)
     try:
@@ -55,33 +88,12 @@ def upscale_video(
         told({"event": "note", "text": note})
     figures = {"frames": plan.frames, "chunks": len(plan.chunks), "done": had, "size": plan.size, "needed": needed}
     told({"event": "plan", **figures})
-    with watching(plan.source if missing else None, plan.track) as damage:
-        render(work, missing, place, told)
-        times = work.times()
-        if damage and (words := damage.report(times.seconds(plan.chunks[0][0]), times.seconds(plan.chunks[-1][1]))):
-            told({"event": "note", "text": words})
+    if missing:
+        with watching(plan.source, plan.track) as damage:
+            render(work, missing, place, told)
+            times = work.times()
+            part = times.seconds(plan.chunks[0][0]), times.seconds(plan.chunks[-1][1])
+            if damage and (words := damage.report(*part)):
+                told({"event": "note", "text": words})
     told({"event": "join"})
-    joined = join(work)
-    work.folder.remove()
-    told({"event": "done", "path": str(joined.path), "frames": joined.frames, "bytes": joined.bytes})
-    return joined
-
-
-def render(work: Work, missing: list[int], place: Place, told: Told) -> None:
-    """The chunks that are missing, one after the other.
-
-    Raises:
-        VideoError: see :class:`.chunk.Worker`.
-    """
-    if not missing:
-        return
-
-    def frame(index: int, reused: float) -> None:
-        told({"event": "frame", "chunk": index, "reused": reused})
-
-    worker = Worker(work.folder.plan, place, frame)
-    try:
-        for done in worker.run_many(missing):
-            told({"event": "chunk", "chunk": done.index, "frames": done.frames, "bytes": done.bytes})
-    finally:
-        worker.close()
+    return join(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,8 @@ class Scan:
     """The first frame that is, for the filter refuses such."""
 
 
-def scan(clip: Any, window: int = 16) -> Scan:
-    """Ask for all frames of ``clip`` in order.
+def scan(clip: Any, told: Callable[[int], None] = lambda n: None, window: int = 16) -> Scan:
+    """Ask for all frames of ``clip`` in order; ``told`` is called with the number of those that were looked at.
 
     Raises:
         VideoError: none can be decoded.
@@ -39,6 +39,7 @@ def scan(clip: Any, window: int = 16) -> Scan:
             under_way.append((n, clip.get_frame_async(n)))
         if n >= window and under_way:
             number, future = under_way.popleft()
+            told(number + 1)
             try:
                 with future.result() as frame:
                     if interlaced is None and frame.props.get("_FieldBased", 0):
