@@ -275,8 +275,10 @@ def test_what_cannot_be_run_is_said_before_anything_is(
     )
     with pytest.raises(VsapisrError, match="no.pth"):
         ablate(make(settings, stage2=str(needs)))
-    listing = ablate(make(settings, stage2=str(needs), dry_run=True))
-    assert listing.startswith("paper  [") and "no.pth" in listing.splitlines()[-1]
+    capsys.readouterr()
+    with pytest.raises(ArgumentError, match="^not ready: .*no.pth.* as loss.vgg_weights"):
+        ablate(make(settings, stage2=str(needs), dry_run=True))
+    assert capsys.readouterr().out.startswith("paper  [")
     assert not Path(settings["out"]).exists()
     text = "".join(f'{key} = "{settings[key]}"\n' for key in ("out", "stage1", "stage2"))
     (tmp_path / "ablate.toml").write_text(f'{text}[evaluate]\ngt = "{settings["evaluate"]["gt"]}"\n')

@@ -63,3 +63,35 @@ def test_weights_to_start_from_that_are_cut_off(tmp_path: Path, capsys: pytest.C
     )
     assert "cut.safetensors is truncated" in text
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data.foldr", "x"], "unknown: --data.foldr x; did you mean --data.folder?"),
+        (["--vgg_weights=x"], "unknown: --vgg_weights=x; did you mean --loss.vgg-weights?"),
+        (["--batsch", "3"], "unknown: --batsch 3; did you mean --data.batch?"),
+        (["--qqqqq", "3"], "unknown: --qqqqq 3\n"),
+        (["x"], "unknown: x\n"),
+    ],
+)
+def test_options_that_are_not_known_get_the_nearest(capsys, options, said) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *options])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_messages_name_whole_keys(tmp_path, capsys) -> None:
+    Image.new("RGB", (96, 96)).save(tmp_path / "a.png")
+    command = ["fit", "--out", str(tmp_path / "run"), "--data.patch", "16", "--data.workers", "0"]
+    gone = str(tmp_path / "gone")
+    data = ["--data.folder", str(tmp_path)]
+    text = said(capsys, [*command, "--data.folder", gone])
+    assert text == f"train fit: data.folder: the folder {gone!r} does not exist"
+    text = said(capsys, [*command, *data, "--validation.folder", gone])
+    assert text == f"train fit: validation.folder: the folder {gone!r} does not exist"
+    text = said(capsys, [*command, *data, "--validation.folder", str(tmp_path)])
+    assert "validation.folder: " in text and "a folder with drawings of sides of 384 or more" in text
+    second = ["--stage", "2", "--init", "random", "--loss.vgg-weights", gone, "--data.patch", "24"]
+    text = said(capsys, [*command, *data, *second])
+    assert "give its place as loss.vgg_weights, or set loss.download = true" in text

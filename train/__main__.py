@@ -12,7 +12,7 @@ from typing import Any
 from vsapisr.errors import VsapisrError
 from vsapisr.writing import any_console
 
-from .settings import add_options, load
+from .settings import add_options, load, nearest
 
 STEPS = {
     # name: (configuration, function, help)
@@ -77,6 +77,16 @@ def following(step: str, config: Any) -> str:
     return ""
 
 
+def misspelt(unknown: list[str], parser: argparse.ArgumentParser) -> str:
+    """What to say of arguments that ``parser`` does not know."""
+    known = [name.removeprefix("--") for action in parser._actions for name in action.option_strings]
+    meant = []
+    for word in unknown:
+        near = nearest(word.partition("=")[0].removeprefix("--").replace("_", "-"), known) if word[:2] == "--" else ""
+        meant += [f"--{near}"] if near else []
+    return f"unknown: {' '.join(unknown)}" + (f"; did you mean {' '.join(meant)}?" if meant else "")
+
+
 def main(arguments: list[str] | None = None) -> int:
     any_console()
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -96,8 +106,11 @@ def main(arguments: list[str] | None = None) -> int:
     types.add_argument("videos", type=Path, nargs="+")
     types.add_argument("--out", type=Path, default=Path("frametypes.png"))
     types.add_argument("--force", action="store_true", help="replace a file that is there")
-    options = vars(parser.parse_args(arguments))
+    found, unknown = parser.parse_known_args(arguments)
+    options = vars(found)
     step = options.pop("step")
+    if unknown:
+        steps.choices[step].error(misspelt(unknown, steps.choices[step]))
     try:
         if step == "frametypes":
             print(find("curation.frametypes:chart_videos")(options["videos"], options["out"], options["force"]))

@@ -53,6 +53,32 @@ def _fit(value: Any, kind: Any, where: str) -> Any:
     raise ArgumentError(f"{where}: {value!r} is of the wrong type; accepted: {accepted}")
 
 
+def all_keys(kind: Any, before: str = "") -> list[str]:
+    """Whole keys of ``kind`` and of the tables in it: "out", "data", "data.folder", ..."""
+    keys = []
+    hints = typing.get_type_hints(kind)
+    for one in fields(kind):
+        keys.append(before + one.name)
+        for inner in _alternatives(hints[one.name]):
+            if isinstance(inner, type) and is_dataclass(inner):
+                keys += all_keys(inner, f"{before}{one.name}.")
+    return keys
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """What of ``known`` was probably meant: a slip of the pen, or the key of another table; "" if nothing is near."""
+    table, _, last = key.rpartition(".")
+    beside, all_of_them = {}, {}
+    for name in reversed(known):  # of several with the same last part the first counts
+        all_of_them[name.rpartition(".")[2]] = name
+        if name.rpartition(".")[0] == table:
+            beside[name.rpartition(".")[2]] = name
+    for names, likeness in ((beside, 0.6), (all_of_them, 0.75)):
+        if near := difflib.get_close_matches(last, names, 1, likeness):
+            return names[near[0]]
+    return ""
+
+
 def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
     """``kind(**values)`` with tables for nested dataclasses and lists for tuples.
 
@@ -67,10 +93,10 @@ def build[T](kind: type[T], values: dict[str, Any], where: str = "") -> T:
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            meant = f"; did you mean {where + near[0]!r}?" if near else ""
+            near = nearest(where + str(key), [where + name for name in all_keys(kind)])
+            meant = f"; did you mean {near!r}?" if near else ";"
             names = ", ".join(where + name for name in known)
-            raise ArgumentError(f"unknown key {where + key!r}{meant or ';'} known are {names}")
+            raise ArgumentError(f"unknown key {where + key!r}{meant} known are {names}")
     for name, one in known.items():
         if name not in values and one.default is MISSING and one.default_factory is MISSING:
             raise ArgumentError(f"the key {where + name!r} is missing and has no default")

@@ -260,7 +260,11 @@ def finish_arm(one: Plan) -> dict[str, Any]:
 
 
 def listing(plans: list[Plan]) -> str:
-    """One line for each arm: name, tables, what is switched, how far it is."""
+    """One line for each arm: name, tables, what is switched, how far it is.
+
+    Raises:
+        ArgumentError: after the lines were printed, when the arms could not begin.
+    """
     lines = []
     for one in plans:
         tables = ", ".join(arm.table for arm in ARMS if arm.name == one.arm.name)
@@ -270,7 +274,8 @@ def listing(plans: list[Plan]) -> str:
     try:
         check_files(plans)
     except VsapisrError as error:
-        lines.append(f"not ready: {error}")
+        print("\n".join(lines), flush=True)
+        raise ArgumentError(f"not ready: {error}") from None
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ class Batches:
 
     def __init__(self, config: DatasetConfig, *, rank: int = 0, world: int = 1, files: list[Path] | None = None):
         self.config, self.rank, self.world = config, rank, world
-        self.files = list_drawings(config.folder) if files is None else files
+        self.files = list_drawings(config.folder, "data.folder") if files is None else files
         self.position = 0
         """Samples delivered so far."""
         self.refused: dict[str, str] = {}

@@ -77,7 +77,7 @@ def make_pairs(config: ValidationConfig) -> list[Pair]:
         NoImagesError, ImageError: no images in the folder, or one that cannot be read.
         ArgumentError: no drawing is large enough.
     """
-    files, side, pairs = list_drawings(config.folder), SCALE * config.size, []
+    files, side, pairs = list_drawings(config.folder, "validation.folder"), SCALE * config.size, []
     for index in sorted({round(n) for n in np.linspace(0, len(files) - 1, min(config.images, len(files)))}):
         image = read_image(files[index])
         if min(image.shape[:2]) < side:
@@ -88,7 +88,7 @@ def make_pairs(config: ValidationConfig) -> list[Pair]:
         for level in config.levels:
             small = small_picture(region, level, config.seed, index, config.degradation)
             pairs.append(Pair(level, files[index].name, centre(small, config.size), gt))
-    check(bool(pairs), "folder", config.folder, f"a folder with drawings of sides of {side} or more")
+    check(bool(pairs), "validation.folder", config.folder, f"a folder with drawings of sides of {side} or more")
     return pairs
 
 

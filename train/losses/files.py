@@ -69,8 +69,8 @@ def find(name: str, config: LossConfig) -> tuple[Path, str]:
     if given is not None or not config.download:
         raise WeightsError(
             f"the perceptual loss needs the weights of {TITLES[name]}, and {path} is not there. Get {source.file} from "
-            f"{source.url} ({source.licence}) and give its place as {key}, or set download = true; "
-            'to train without: features = "random" or features = "none"'
+            f"{source.url} ({source.licence}) and give its place as loss.{key}, or set loss.download = true; "
+            'to train without: loss.features = "random" or loss.features = "none"'
         )
     fetched = fetch(source, path)
     return path, fetched

@@ -40,13 +40,22 @@ def list_images(folder: str | Path) -> list[Path]:
     return files
 
 
-def list_drawings(folder: str | Path) -> list[Path]:
+def list_drawings(folder: str | Path, key: str = "") -> list[Path]:
     """What a run is trained on: the images in ``folder`` itself; where there are none, those in all folders below, in
     the order of their paths. Of what the step ``prepare`` made below it is the GT alone.
 
     Raises:
-        NoImagesError: no such folder, or no image in it; ``folder`` is one that ``prepare`` wrote to.
+        NoImagesError: no such folder, or no image in it; ``folder`` is one that ``prepare`` wrote to. The text begins
+            with ``key`` of the configuration.
     """
+    try:
+        return _drawings(folder)
+    except NoImagesError as error:
+        raise NoImagesError(f"{key}: {error}" if key else str(error)) from None
+
+
+def _drawings(folder: str | Path) -> list[Path]:
+    """See :func:`list_drawings`."""
     top = existing(folder)
     if files := _in(top):
         return files
