@@ -247,7 +247,7 @@ def test_swapped_and_broken_files_are_refused(made, tmp_path):
     with pytest.raises(WeightsError, match="is not VGG-19 of ImageNet: 32 entries missing"):
         GeneratorLoss(LossConfig(resnet=0, vgg_weights=str(made["resnet"])))
     (tmp_path / "page.pth").write_text("<html>")
-    with pytest.raises(WeightsError, match="page.pth is neither a safetensors nor a PyTorch file"):
+    with pytest.raises(WeightsError, match="page.pth is a page of the web, not weights"):
         GeneratorLoss(LossConfig(resnet=0, vgg_weights=str(tmp_path / "page.pth")))
     (tmp_path / "cut.pth").write_bytes(made["resnet"].read_bytes()[:100_000])
     with pytest.raises(WeightsError, match="cut.pth is truncated or damaged"):

@@ -48,8 +48,8 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def curve(out: Path, key: str = "loss/l1") -> list[float]:
-    return [json.loads(line)[key] for line in (out / "log.jsonl").open()]
+def curve(out: Path, key: str = "loss/l1", record: str = "log") -> list[float]:
+    return [json.loads(line)[key] for line in (out / f"{record}.jsonl").open()]
 
 
 def test_it_learns_one_picture_by_heart(tmp_path):
@@ -79,7 +79,8 @@ def test_it_learns_one_picture_by_heart(tmp_path):
 
 
 def test_two_processes_have_the_loss_curve_of_one(folder, tmp_path):
-    one, two = (settings(folder, tmp_path / name, shards=2) for name in ("one", "two"))
+    check = {"folder": str(folder), "images": 3, "size": 24, "every": 3, "lpips": False}
+    one, two = (settings(folder, tmp_path / name, shards=2, validation=check) for name in ("one", "two"))
     fit(config(one))
     (tmp_path / "two.toml").write_text(toml(two))
     command = [
@@ -102,6 +103,9 @@ def test_two_processes_have_the_loss_curve_of_one(folder, tmp_path):
     assert result.stdout.count("last.pth") == 1  # one process speaks, and writes
     for key in ("loss/l1", "grad/g"):
         assert curve(tmp_path / "two", key) == pytest.approx(curve(tmp_path / "one", key), rel=1e-4)
+    for key in ("psnr_y", "heavy/ssim_y"):
+        measured = [curve(tmp_path / name, key, "validation") for name in ("one", "two")]
+        assert len(measured[0]) == 2 and measured[1] == pytest.approx(measured[0], rel=1e-3)
     states = [checkpoint.load(tmp_path / name / "last.pth") for name in ("one", "two")]
     assert len(states[1]["random"]) == 2 and states[1]["data"] == states[0]["data"]
     for name, value in states[0]["generator"].items():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -111,3 +114,31 @@ def test_what_cannot_be_validated_on(folder: Path, tmp_path: Path) -> None:
     for wrong in ({"levels": ("light", "dark")}, {"levels": ()}, {"size": 50}, {"images": 0}, {"every": 0}):
         with pytest.raises(ArgumentError, match=next(iter(wrong))):
             ValidationConfig(folder="x", **wrong)
+
+
+class Rank:
+    """A process of several, each a thread here; ``gather`` waits for the others, as a collective does."""
+
+    def __init__(self, rank: int, held: list, meeting: threading.Barrier):
+        self.rank, self.world, self.first, self.held, self.meeting = rank, len(held), rank == 0, held, meeting
+
+    def gather(self, value: object) -> list:
+        self.held[self.rank] = value
+        self.meeting.wait(60)
+        values = list(self.held)
+        self.meeting.wait(60)
+        return values
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_it_and_have_the_same_means(validation: Validation, world: int) -> None:
+    held, meeting, seen, real = [None] * world, threading.Barrier(world), [], validation._measures
+    shared = [copy.copy(validation) for _ in range(world)]
+    for rank, one in enumerate(shared):
+        one.processes = Rank(rank, held, meeting)
+        one._measures = lambda result, gt, rank=rank: seen.append(rank) or real(result, gt)
+    with ThreadPoolExecutor(world) as pool:
+        values = list(pool.map(lambda one: one._means(lanczos), shared))
+    assert all(one == validation.baseline for one in values)
+    counts = [seen.count(rank) for rank in range(world)]
+    assert sum(counts) == len(validation.pairs) and max(counts) - min(counts) <= 1

@@ -55,7 +55,7 @@ class Run:
         self.feed = Feed(config, processes)
         self.parts = Parts(config, processes.device, processes.world)
         self.guard = Guard(self.out, config.nonfinite_limit, processes)
-        self.validation = Validation(config.validation) if config.validation and processes.first else None
+        self.validation = Validation(config.validation, processes) if config.validation else None
         self.iteration = 0
         self.values: dict[str, float] = {}
         self.best: dict[str, float] = {}
@@ -136,9 +136,11 @@ class Run:
         return values | rates
 
     def validate(self, watch: Watch) -> None:
-        """Measure the averaged weights; the best so far become best.pth."""
+        """Measure the averaged weights; the best so far become best.pth. Every process calls it."""
         assert self.validation is not None
         self.values = self.validation(self.parts.ema.average)
+        if not self.processes.first:
+            return
         watch.validation(self.iteration, self.values, self.validation.baseline)
         watch.picture(self.iteration, "validation", self.validation.grid(self.parts.ema.average))
         if self.values["psnr_y"] > self.waiting.get("best", self.best).get("psnr_y", -math.inf):
@@ -147,7 +149,9 @@ class Run:
         self.write_best()
 
     def write_best(self) -> bool:
-        """Write the best weights if they wait for it; whether none wait any more."""
+        """Write the best weights if they wait for it, which they do in the first process alone; whether none wait any
+        more.
+        """
         if self.waiting and self.write(BEST, self.waiting):
             self.best, self.waiting = self.waiting["best"], {}
         return not self.waiting

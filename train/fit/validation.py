@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from ..evaluation.levels import LEVELS, check_levels, lanczos, small_picture
 from ..media.images import list_drawings, read_image
 from ..media.sheets import labelled
 from ..settings import check
+from .distributed import Processes
 
 __all__ = ["Validation", "ValidationConfig", "enlarge", "feeding_grid"]
 
@@ -127,6 +129,9 @@ class Validation:
     """``Validation(config)(model)`` -> means by name; ``baseline`` are those of Lanczos, ``pairs`` what it is measured
     on.
 
+    All ``processes`` of a run call it at the same time, each measures its share of the pairs, and all get the means:
+    none waits for the others' work longer than for its own, which a collective would give up on after minutes.
+
     Names: "psnr_y" (dB), "ssim_y" and, when pyiqa is there, "lpips" over all crops; "light/psnr_y" and so on for each
     level. Calling it changes neither the modes of ``model`` nor any random state, and gives the same for the same
     weights.
@@ -135,17 +140,29 @@ class Validation:
         VsapisrError: see :func:`make_pairs`.
     """
 
-    def __init__(self, config: ValidationConfig):
-        self.config = config
-        self.lpips: iqa.Measure | None = None
+    def __init__(self, config: ValidationConfig, processes: Processes | None = None):
+        self.config, self.processes = config, processes
         with iqa.undisturbed():
             self.pairs = make_pairs(config)
-            if config.lpips and iqa.installed():
+            self.lpips = self._lpips() if config.lpips and iqa.installed() else None
+            self.baseline = self._means(lanczos)
+
+    def _gathered(self, value: Any) -> list[Any]:
+        """``value`` of every process, by rank."""
+        return [value] if self.processes is None else self.processes.gather(value)
+
+    def _lpips(self) -> iqa.Measure | None:
+        """The measure; None, with a warning, where a process does not have it."""
+        found: iqa.Measure | None = None
+        first = self.processes is None or self.processes.first
+        for mine in (first, not first):  # the first fetches the weights, if that is to be done; the others wait
+            if mine:
                 try:
-                    self.lpips = iqa.Measure("lpips")
+                    found = iqa.Measure("lpips")
                 except iqa.IqaError as error:
                     log.warning("validation goes without LPIPS: %s", error)
-            self.baseline = self._means(lanczos)
+            self._gathered(None)
+        return found if all(self._gathered(found is not None)) else None
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         with evaluating(model):
@@ -153,9 +170,11 @@ class Validation:
 
     def _means(self, method: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Of every measure, over all crops and over those of each level."""
+        rank, world = (0, 1) if self.processes is None else (self.processes.rank, self.processes.world)
+        shares = self._gathered([self._measures(method(pair.lr), pair.gt) for pair in self.pairs[rank::world]])
         held: dict[str, list[float]] = {}
-        for pair in self.pairs:
-            for name, value in self._measures(method(pair.lr), pair.gt).items():
+        for number, pair in enumerate(self.pairs):  # in the order that one process has
+            for name, value in shares[number % world][number // world].items():
                 held.setdefault(name, []).append(value)
                 held.setdefault(f"{pair.level}/{name}", []).append(value)
         return {name: float(np.mean(held[name])) for name in sorted(held, key=lambda name: "/" in name)}
