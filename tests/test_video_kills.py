@@ -61,7 +61,7 @@ def test_killed_at_any_moment(model, tmp_path):
     wild, work = folder / "ep_4x.mkv", folder / "ep_4x.mkv.work"
     upscale_video(source, calm, asked(model))
     chance, done = random.Random(1), []
-    for kill in (signal.SIGINT, signal.SIGKILL, signal.SIGKILL):
+    for kill in (signal.SIGINT, signal.SIGKILL):
         process = started(command(model, source, "--output", folder))
         for event, _ in zip(events(process), range(chance.randint(1, 2)), strict=False):
             if event["event"] == "plan":
