@@ -135,6 +135,25 @@ def test_chunks_in_any_order_and_twice(model, source, tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_what_is_whole_stays_when_a_later_frame_fails(model, source, tmp_path):
+    """As when Ctrl-C comes: chunks that have all their frames are finished."""
+    work = prepare(source, tmp_path / "big.mkv", wish(model))
+    worker = Worker(work.folder.plan)
+    real, last = worker.node, work.plan.chunks[1][1] + 1
+
+    def fail(n, f):
+        if n == last:
+            raise RuntimeError("broken on purpose")
+        return f
+
+    worker.node = real.std.ModifyFrame(real, fail)
+    with pytest.raises(VideoError, match=rf"^frame {last} cannot be had \(RuntimeError: broken on purpose\)$"):
+        list(worker.run_many(work.missing()))
+    worker.close()
+    assert work.missing() == list(range(2, len(work.plan.chunks)))
+    assert not list(work.folder.path.glob(".*"))
+
+
 def test_another_source_or_setting_is_not_mixed(model, source, tmp_path):
     target = tmp_path / "big.mkv"
     work = prepare(source, target, wish(model))

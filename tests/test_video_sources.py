@@ -63,7 +63,10 @@ def test_every_kind(model, tmp_path, monkeypatch, name):
     target = tmp_path / ("big.mp4" if name.endswith("mp4") else "big.mkv")
     for module in ("plan", "chunk"):
         monkeypatch.setattr(f"vsapisr.video.{module}.enlarged", lanczos)
-    upscale_video(source, target, wish(model, encoder="libx264", pixel_format=None, preset="ultrafast"))
+    notes: list[str] = []
+    settings = wish(model, encoder="libx264", pixel_format=None, preset="ultrafast")
+    upscale_video(source, target, settings, told=lambda event: notes.append(event.get("text", "")))
+    assert not any("damaged" in note or "lost" in note or "decoded" in note for note in notes), notes
     with av.open(str(source)) as one, av.open(str(target)) as two:
         small, large = next(one.decode(video=0)), next(two.decode(video=0))
     assert (large.width, large.height) == (256, 192)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VideoError
-from .clip import enlarged, from_script, from_source
+from .clip import brief, enlarged, from_script, from_source
 from .encode import ChunkWriter
 from .identity import versions
 from .pixels import format_of
@@ -60,7 +60,6 @@ class Worker:
         import vapoursynth as vs
 
         self.work, self.told = Work.at(plan), told
-        self.stopping = False
         plan_ = self.work.plan
         if place.threads:
             vs.core.num_threads = place.threads
@@ -88,7 +87,7 @@ class Worker:
 
     def run_many(self, indices: Iterable[int]) -> Iterator[Done]:
         """Chunks one after the other, each given out when it lies under its name; the next one's frames are rendered
-        meanwhile. Those that are under way when this is closed are abandoned.
+        meanwhile. When this is closed or fails, those that lack frames are abandoned, the others finished.
 
         Raises:
             VideoError: see :meth:`run`.
@@ -102,7 +101,7 @@ class Worker:
                     waiting.append(_Chunk(self.work, index))
                 waiting[-1].put(frame, self.told)
                 if n == stop - 1:
-                    waiting[-1].writer.close_soon()
+                    waiting[-1].end()
                 while len(waiting) > 1 and (waiting[0].writer.over() or len(waiting) > 2):
                     yield waiting.popleft().finish()
             while waiting:
@@ -110,7 +109,12 @@ class Worker:
         finally:
             frames.close()
             while waiting:
-                waiting.popleft().abandon()
+                chunk = waiting.popleft()
+                if chunk.put_all:
+                    with suppress(VideoError):  # it is the first error that counts
+                        chunk.finish()
+                else:
+                    chunk.abandon()
 
     def _frames(self, indices: Iterator[int]) -> Generator[tuple[int, int, Any]]:
         """(chunk, number, frame) in order; some of the next are always on their way."""
@@ -128,7 +132,7 @@ class Worker:
                 try:
                     frame = future.result()
                 except vs.Error as error:
-                    raise VideoError(f"frame {n} cannot be had ({error})") from None
+                    raise VideoError(f"frame {n} cannot be had ({brief(error)})") from None
                 yield index, n, frame
         finally:
             for _, _, future in under_way:
@@ -148,13 +152,18 @@ class _Chunk:
         self.stack = ExitStack()
         self.part = self.stack.enter_context(whole(work.folder.chunk(index)))
         self.writer = ChunkWriter(self.part, work.plan)
-        self.reused = 0.0
+        self.reused, self.put_all = 0.0, False
 
     def put(self, frame: Any, told: Told) -> None:
         share = float(frame.props.get("ApisrReused", 0.0))
         self.reused += share
         self.writer.put(frame)
         told(self.index, share)
+
+    def end(self) -> None:
+        """It has all its frames."""
+        self.put_all = True
+        self.writer.close_soon()
 
     def finish(self) -> Done:
         try:

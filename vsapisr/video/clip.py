@@ -15,7 +15,13 @@ from ..errors import ArgumentError, VideoError
 from ..libav import url
 from .settings import VideoSettings
 
-__all__ = ["arguments", "enlarged", "from_script", "from_source", "size_of"]
+__all__ = ["arguments", "brief", "enlarged", "from_script", "from_source", "size_of"]
+
+
+def brief(error: BaseException) -> str:
+    """One line of an error of VapourSynth, which may hold a traceback of a script's own function."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() not in ("", ")", "(")]
+    return lines[-1] if lines else type(error).__name__
 
 
 def core() -> Any:
@@ -65,7 +71,7 @@ def from_source(path: Path | str, track: int, index: Path, threads: int = 0) -> 
             showprogress=0,
         )
     except vs.Error as error:
-        raise VideoError(f"{path} is no video that can be read ({error})") from None
+        raise VideoError(f"{path} is no video that can be read ({brief(error)})") from None
     return found["clip"], list(found["timestamps"]), Fraction(found["timebasenum"], found["timebaseden"])
 
 
@@ -139,7 +145,7 @@ def enlarged(clip: Any, settings: VideoSettings, size: tuple[int, int], format: 
             large = clip.apisr.Upscale(**{**chosen, "format": fine})
             large = getattr(large.resize, settings.kernel.capitalize())(*size, format=format)
     except vs.Error as error:
-        raise VideoError(str(error)) from None
+        raise VideoError(brief(error)) from None
     return large
 
 
@@ -165,4 +171,4 @@ def properties(clip: Any, frame: int) -> Mapping[str, Any]:
         with clip.get_frame(frame) as got:
             return dict(got.props)
     except vs.Error as error:
-        raise VideoError(f"frame {frame} of the source cannot be read ({error})") from None
+        raise VideoError(f"frame {frame} of the source cannot be read ({brief(error)})") from None

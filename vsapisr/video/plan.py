@@ -199,13 +199,16 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder, told
     settings = asked.settings
     seen = look(source, settings, folder, told)
     clip = seen.clip
+    said = properties(clip, 0)
+    if said.get("_FieldBased", 0):
+        raise VideoError(f"{settings.script} gives interlaced frames; deinterlace in it, or std.SetFieldBased(0)")
     times = times_of(clip, seen.pts, seen.unit)
     first, stop = range_of(times, settings)
     sar = (1, 1) if source is None else source.sar
     size, shape = size_of(clip.width, clip.height, Fraction(*sar), settings)
     pixel_format = choose(settings.encoder, settings.pixel_format, clip.format)
     enlarged(clip, settings, size, format_of(pixel_format), settings.upscale)
-    hdr, left = hdr_of(properties(clip, 0))
+    hdr, left = hdr_of(said)
     rate = rate_of(times)
     shortest = max(1, round(settings.chunk * rate))
     plan = Plan(

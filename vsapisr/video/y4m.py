@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import VideoError
-from .clip import enlarged
+from .clip import brief, enlarged
 from .pixels import format_of
 from .places import Folder
 from .plan import asked_of, look, make
@@ -47,7 +47,7 @@ def write_y4m(
         try:
             node[first:stop].output(out, y4m=True, progress_update=progress)
         except vs.Error as error:
-            raise VideoError(str(error)) from None
+            raise VideoError(brief(error)) from None
         except OSError as error:
             raise VideoError(f"the standard output does not take more ({error.strerror})") from None
         return stop - first
