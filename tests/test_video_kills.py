@@ -28,6 +28,7 @@ pytest.importorskip("typer", reason="the extra cli is not installed")
 
 from typer.testing import CliRunner
 
+from vsapisr.cli.inputs import jobs
 from vsapisr.cli.videos import app
 
 CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.argv[1:]]; main()"
@@ -117,3 +118,18 @@ def test_a_season(model, tmp_path, monkeypatch):
     assert all(len(shown(out / f"ep{n}_4x.mkv")) == len(VFR) for n in range(5))
     assert len(shown(out / "extras" / "ep0_4x.mkv")) == 5
     assert "done before" in call().stderr and not list(out.rglob("*.work"))
+
+
+def test_results_are_no_inputs(tmp_path):
+    """Of a folder, neither beside their sources nor in an output folder below it, nor parts that are being made."""
+    for n, place in enumerate((".", "extras")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        episode(tmp_path / place / f"ep.{n}.mkv", VFR[:3], rich=False)
+    whole = (tmp_path / "ep.0.mkv").read_bytes()
+    for made in ("ep.0_4x.mkv", "out/ep.0_4x.mkv", "out/extras/ep.1_4x.mkv", "ep.0_4x.mkv.work/000000.mkv"):
+        (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made).write_bytes(whole)
+    found, notes, faults = jobs([tmp_path], tmp_path / "out", True, "_4x", "auto")
+    assert [job.source for job in found] == [tmp_path / "ep.0.mkv", tmp_path / "extras" / "ep.1.mkv"]
+    assert [job.target for job in found] == [tmp_path / "out/ep.0_4x.mkv", tmp_path / "out/extras/ep.1_4x.mkv"]
+    assert not notes and not faults

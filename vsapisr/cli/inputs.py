@@ -48,15 +48,15 @@ def is_picture(path: Path) -> bool | None:
     return False
 
 
-def within(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Files of a folder by name, also of those below it; none of ours that are being made."""
+def within(folder: Path, recursive: bool, without: Path | None = None) -> Iterator[Path]:
+    """Files of a folder by name, also of those below it but ``without``; none of ours that are being made."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_file():
             yield path
-        elif recursive and path.is_dir() and not path.name.endswith(PARTS):
-            yield from within(path, recursive)
+        elif recursive and path.is_dir() and not path.name.endswith(PARTS) and path.resolve() != without:
+            yield from within(path, recursive, without)
 
 
 def jobs(
@@ -75,7 +75,8 @@ def jobs(
         if not given.is_dir():
             found.append((given, given.parent, is_picture(given) is False))
             continue
-        inside = [(path, is_picture(path)) for path in within(given, recursive)]
+        place = None if output is None else output.resolve()
+        inside = [(path, is_picture(path)) for path in within(given, recursive, place)]
         stems = {path.with_name(path.stem + ending) for path, kind in inside if kind is not None}
         kept = [(path, kind) for path, kind in inside if kind is not None and path.with_suffix("") not in stems]
         strange += sum(kind is None for _, kind in inside)
