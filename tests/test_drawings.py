@@ -8,7 +8,9 @@ from PIL import Image
 
 from train.data.batches import Batches
 from train.data.crops import ImageStream
+from train.media.cache import DiskCache
 from train.media.images import NoImagesError, list_drawings, list_images, read_image
+from train.media.places import MARK
 
 from .pictures import coordinates
 from .test_dataset import config, folder, take
@@ -28,6 +30,14 @@ def test_drawings_in_folders_below_are_read_where_none_are_in_it(folder, tmp_pat
         (place / "s3" / made / "9.png").write_bytes((folder / "1.png").read_bytes())
     names = [str(path.relative_to(place)) for path in list_drawings(place)]
     assert names == [*(f"{s}/{n}" for s in ("s1/ep 1", "s2") for n in ("0.webp", "1.png", "2.webp")), "s3/gt/9.png"]
+    DiskCache(place / "s2" / "cache", 10**6).put("ab" + 38 * "0", np.zeros((8, 8, 3), np.uint8))
+    evaluated, degraded = place / "evaluated", place / "degraded"
+    for made, record in ((evaluated, MARK), (degraded, "draws.jsonl"), (place / "s5" / "sheets", "x")):
+        made.mkdir(parents=True)
+        (made / record).write_text("{}")
+        (made / "sheet.png").write_bytes((folder / "1.png").read_bytes())
+    (place / "s5" / "manifest.sqlite").touch()  # of curate
+    assert [str(path.relative_to(place)) for path in list_drawings(place)] == names
     assert len({Batches(config(place))._fingerprint(), Batches(config(place / "s2"))._fingerprint()}) == 2
     (place / "s4").mkdir()
     (place / "s4" / "0.webp").write_bytes(b"not read: there are drawings beside its folder")

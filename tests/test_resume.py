@@ -85,7 +85,7 @@ def test_several_kills_with_workers(folder, tmp_path):
     assert [(entry["event"], entry["iteration"]) for entry in history] == [("start", 0), ("resume", 1), ("resume", 2)]
 
 
-def test_a_request_to_stop_saves_first(folder, tmp_path, monkeypatch):
+def test_a_request_to_stop_saves_first(folder, tmp_path, monkeypatch, capfd):
     from train.fit.parts import Parts
 
     values = settings(folder, tmp_path / "run", network=DROP)
@@ -103,6 +103,7 @@ def test_a_request_to_stop_saves_first(folder, tmp_path, monkeypatch):
         fit(config(values))
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGTERM) is before
+    assert "\nfit: stops after this iteration and saves; once more ends it at once\n" in capfd.readouterr().err
     fit(config(values))
     equal(lasting(tmp_path / "run" / "last.pth"), lasting(tmp_path / "whole" / "last.pth"))
 

@@ -8,6 +8,7 @@ import copy
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -189,7 +190,7 @@ class FeedError(VsapisrError):
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals(speaks: bool = True) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that the run can finish its iteration and save; a second one ends it."""
     asked = threading.Event()
     before: dict[int, Any] = {}
@@ -197,6 +198,8 @@ def stop_signals() -> Iterator[threading.Event]:
     def ask(number: int, _: object) -> None:
         asked.set()
         signal.signal(number, before[number])
+        if speaks:  # not print: the handler may have come in the middle of one
+            os.write(2, b"\nfit: stops after this iteration and saves; once more ends it at once\n")
 
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -286,7 +289,7 @@ def train(config: FitConfig, processes: Processes) -> Path:
     if processes.first:
         print("\n".join(announcement(run, last if found is not None else None)), file=sys.stderr, flush=True)
     watch = Watch(out, config.iterations, run.iteration, tensorboard=config.tensorboard, enabled=processes.first)
-    with watch, stop_signals() as stop, closing(run.feed):
+    with watch, stop_signals(processes.first) as stop, closing(run.feed):
         iterate(run, watch, stop)
     return last
 

@@ -13,9 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["DiskCache", "key_of"]
+from vsapisr.writing import write_words
+
+__all__ = ["CACHE_TAG", "DiskCache", "key_of"]
 
 log = logging.getLogger(__name__)
+CACHE_TAG = "CACHEDIR.TAG"
+"""By which programs that make backups, and the list of drawings, know a cache (https://bford.info/cachedir)."""
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# Degraded drawings and pseudo-GTs, to be made again.\n"
 WARNED: set[Path] = set()
 """Folders that this process has reported."""
 
@@ -42,6 +47,8 @@ class DiskCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.total = self._scan()[0]
+            if not (self.folder / CACHE_TAG).exists():
+                write_words(self.folder / CACHE_TAG, SIGNATURE)
         except OSError as error:
             self._warn(error)
 

@@ -12,9 +12,14 @@ from PIL import Image, UnidentifiedImageError
 from vsapisr.errors import VsapisrError
 from vsapisr.picture.orientation import orientation, upright
 
+from .cache import CACHE_TAG
+from .places import MARK
+
 __all__ = ["SUFFIXES", "ImageError", "NoImagesError", "existing", "list_drawings", "list_images", "read_image"]
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif"}
+MADE = {MARK, CACHE_TAG, "draws.jsonl"}
+"""Files of folders whose pictures are no drawings: what steps wrote, caches, what ``degrade`` made."""
 MOST_PIXELS = 180_000_000
 """Above this a file is taken for an attack or a mistake; 8K is 33 million."""
 
@@ -42,7 +47,7 @@ def list_images(folder: str | Path) -> list[Path]:
 
 def list_drawings(folder: str | Path, key: str = "") -> list[Path]:
     """What a run is trained on: the images in ``folder`` itself; where there are none, those in all folders below, in
-    the order of their paths. Of what the step ``prepare`` made below it is the GT alone.
+    the order of their paths. Of what the steps made below it is the GT of ``prepare`` and what ``curate`` chose.
 
     Raises:
         NoImagesError: no such folder, or no image in it; ``folder`` is one that ``prepare`` wrote to. The text begins
@@ -62,12 +67,16 @@ def _drawings(folder: str | Path) -> list[Path]:
     if hint := _hint(top):
         raise NoImagesError(f"no images in {folder} itself{hint}")
     seen = set()
-    for place, names, _ in os.walk(top, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # a link back
+    for place, names, others in os.walk(top, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen or (real != os.path.realpath(top) and MADE & set(others)):  # a link back, or no drawings
             names.clear()
             continue
         seen.add(real)
-        names[:] = ["gt"] if "gt" in names and "pseudo_gt" in names else sorted(n for n in names if n[0] != ".")
+        left_out = {"sheets"} if "manifest.sqlite" in others else {"pictures"} if MARK in others else set()
+        names[:] = sorted(name for name in names if name[0] != "." and name not in left_out)
+        if {"gt", "pseudo_gt"} <= set(names):
+            names[:] = ["gt"]
         files += _in(Path(place))
     if not files:
         raise NoImagesError(f"no {', '.join(sorted(SUFFIXES))} files in {folder} nor below it")
