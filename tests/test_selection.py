@@ -211,7 +211,7 @@ def test_configuration_errors_name_the_key(tmp_path):
         ({"topk": 3}, "unknown key 'topk'"),
         ({"selection": {"top": 3}}, "unknown key 'selection.top'.* known are selection.m"),
         ({"topk": 3}, "'topk'; did you mean 'selection.topk'[?] "),
-        ({"height": 3}, "'height'; did you mean 'height'[?] "),
+        ({"heights": 3}, "'heights'; did you mean 'height'[?] "),
         ({"selection": {"topkk": 3}}, "'selection.topkk'; did you mean 'selection.topk'[?] "),
         ({"selection": {"topk": 0}}, "^selection.topk: 0 is not accepted; accepted: 1 or more"),
         ({"selection": {"topk": "3"}}, "^selection.topk: '3' is of the wrong type; accepted: int"),

@@ -109,7 +109,7 @@ def parts(upscaler: Upscaler, width: int, height: int, frames: int) -> dict[str,
                 job = Job(engine, samples, Conversion(SOURCE, colour, SOURCE, large), tile)
                 rgb = timed("to RGB", engine.prepare, job, samples)
                 enlarged = timed("network", engine.network, rgb)
-                out = timed("from RGB", engine.finish, job, enlarged)
+                out = timed("from RGB", engine.finish, job, samples, enlarged)
                 timed("tiles to planes", write_tile, target, SOURCE, tile, SCALE, out)
             seen.append(seconds)
     return {name: statistics.median(seconds[name] for seconds in seen[1:]) for name in seen[0]}

@@ -16,6 +16,7 @@ import numpy as np
 
 from scripts.clips import encode
 from vsapisr.config import UpscaleConfig
+from vsapisr.libav import url
 from vsapisr.video.run import upscale_video
 from vsapisr.video.settings import VideoSettings
 
@@ -48,7 +49,7 @@ def parts(work: Path) -> str:
     for path in work.glob("[0-9]*.mkv"):
         first, stop = chunks[int(path.stem)]
         try:
-            with av.open(str(path)) as file:
+            with av.open(url(path)) as file:
                 count = len(list(file.decode(video=0)))
         except av.error.FFmpegError as error:
             return f"{path.name} cannot be read: {error}"
