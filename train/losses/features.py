@@ -1,4 +1,6 @@
-"""VGG-19 and ResNet-50 as torchvision defines them, cut down to the layers that the perceptual loss compares."""
+"""The networks of the perceptual loss, cut down to the layers that it compares: VGG-19 and ResNet-50 as torchvision
+defines them, and those of :mod:`.packages`.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LAYERS", "FeatureNetwork", "empty", "whole"]
+from .packages import inception, thin_resnet
+
+__all__ = ["LAYERS", "NORMALISATION", "FeatureNetwork", "empty", "whole"]
 
 LAYERS = {
     # conv1_2, conv2_2, conv3_4, conv4_4, conv5_4, before their ReLU
     "vgg": ("features.2", "features.7", "features.16", "features.25", "features.34"),
     # the output of the convolution itself: neither normalised nor added to the skip
     "resnet": ("conv1", "layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv3"),
+    "drawings": inception.LAYERS,
+    "photographs": thin_resnet.LAYERS,
 }
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, RGB in [0, 1]
+NORMALISATION = {
+    "drawings": ((0.0,) * 3, (1.0,) * 3),
+    "photographs": (thin_resnet.MEAN, thin_resnet.STD),
+    "vgg": (MEAN, STD),
+    "resnet": (MEAN, STD),
+}
+"""Network -> the means that are taken from RGB in [0, 1], and the divisors."""
 
 
 def whole(name: str) -> nn.Module:
@@ -29,10 +42,15 @@ def whole(name: str) -> nn.Module:
 
 
 def empty(name: str, layers: Sequence[str]) -> nn.Module:
-    """The part of a network that ``layers`` need, with uninitialised weights under torchvision's names.
+    """The part of a network that ``layers`` need, with uninitialised weights, under torchvision's names where it is one
+    of torchvision's.
 
-    Input (B, 3, H, W), ImageNet-normalised; result: dict from each of ``layers`` to its output (B, C, h, w).
+    Input (B, 3, H, W), normalised; result: dict from each of ``layers`` to its output (B, C, h, w).
     """
+    if name == "drawings":
+        return inception.Inception(layers).eval()
+    if name == "photographs":
+        return thin_resnet.ThinResNet(layers).eval()
     from torchvision.models.feature_extraction import create_feature_extractor
 
     network = whole(name)
@@ -46,19 +64,25 @@ class FeatureNetwork(nn.Module):
     """(B, 3, H, W) RGB in [0, 1] -> list of features (B, C, h, w), one per layer, times the layer's ``scale``.
 
     Frozen, and in eval mode whatever is asked: BatchNorm must neither learn nor mix the batch. Gradients pass to the
-    input. Weights and input are channels-last.
+    input. Weights and input are channels-last. ``normalisation``: of :data:`NORMALISATION`.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, layers: Sequence[str], scales: Sequence[float] | None = None):
+    def __init__(
+        self,
+        body: nn.Module,
+        layers: Sequence[str],
+        scales: Sequence[float] | None = None,
+        normalisation: tuple = (MEAN, STD),
+    ):
         super().__init__()
         self.body = body.requires_grad_(False).to(memory_format=torch.channels_last)
         self.layers = tuple(layers)
         self.scales = tuple(scales) if scales is not None else (1.0,) * len(self.layers)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(normalisation[0]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(normalisation[1]).view(1, 3, 1, 1), persistent=False)
         self.train(False)
 
     def train(self, mode: bool = True) -> FeatureNetwork:

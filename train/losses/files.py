@@ -16,8 +16,9 @@ from vsapisr.weights.published import Published, hash_of, obtain
 from ..media.progress import Progress
 from .config import LossConfig
 from .features import whole
+from .packages.files import PACKAGES, kept
 
-__all__ = ["SOURCES", "fill", "find", "folder", "read"]
+__all__ = ["SOURCES", "fill", "find", "folder", "load", "look", "read"]
 
 SOURCES = {
     "vgg": Published(
@@ -74,6 +75,31 @@ def find(name: str, config: LossConfig) -> tuple[Path, str]:
         )
     fetched = fetch(source, path)
     return path, fetched
+
+
+def look(name: str, config: LossConfig) -> None:
+    """:func:`load` without a network to fill: raises what it would."""
+    if name in PACKAGES:
+        kept(name, folder() / PACKAGES[name].file)
+    else:
+        find(name, config)
+
+
+def load(name: str, body: nn.Module, config: LossConfig) -> str:
+    """Fill ``body`` (of :func:`.features.empty`) with the weights of network ``name``; says which they are.
+
+    Raises:
+        WeightsError: they are not there, or not what they should be.
+        FetchError: they were to be fetched and could not be.
+    """
+    if name in PACKAGES:
+        path = folder() / PACKAGES[name].file
+        state = kept(name, path)
+        body.load_state_dict({key: state[key] for key in body.state_dict()})
+        return f"{path.name}, SHA-256 of its values {PACKAGES[name].values}"
+    path, digest = find(name, config)
+    fill(name, body, read(name, path), path)
+    return f"{path.name}, SHA-256 {digest}"
 
 
 def fetch(source: Published, path: Path) -> str:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from .colour_loss import colour
 from .config import LossConfig
-from .features import LAYERS, FeatureNetwork, empty
-from .files import fill, find, read
+from .features import LAYERS, NORMALISATION, FeatureNetwork, empty
+from .files import load
 from .gan import generator_gan
 from .perceptual import PerceptualLoss
 from .pixel import l1, mse
@@ -19,8 +19,8 @@ __all__ = ["GeneratorLoss"]
 
 
 class GeneratorLoss(nn.Module):
-    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "colour", "vgg", "resnet", "adversarial"; the
-    loss is their sum.
+    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "colour", one of each feature network ("vgg",
+    "resnet" or "drawings", "photographs"), "adversarial"; the loss is their sum.
 
     ``output``, ``target``: (B, 3, H, W) RGB, the target in [0, 1] (the pseudo-GT). ``fake_scores``: the discriminator's
     maps of ``output``, with a graph. A term is left out when its weight is 0, and "adversarial" also without scores.
@@ -37,7 +37,7 @@ class GeneratorLoss(nn.Module):
         self.config = config
         self._metadata: dict[str, str] = {"features": "none"}
         self.perceptual = nn.ModuleDict(
-            {name: self._build(name) for name in ("vgg", "resnet") if any(config.layers(name))}
+            {name: self._build(name) for name in config.networks if any(config.layers(name))}
         )
 
     def _build(self, name: str) -> PerceptualLoss:
@@ -49,10 +49,8 @@ class GeneratorLoss(nn.Module):
             scales = initialise(name, body, list(weights), seed)
             self._metadata[name] = f"random weights, seed {seed}"
         else:
-            path, digest = find(name, self.config)
-            fill(name, body, read(name, path), path)
-            self._metadata[name] = f"{path.name}, SHA-256 {digest}"
-        return PerceptualLoss(FeatureNetwork(body, list(weights), scales), list(weights.values()))
+            self._metadata[name] = load(name, body, self.config)
+        return PerceptualLoss(FeatureNetwork(body, list(weights), scales, NORMALISATION[name]), list(weights.values()))
 
     def metadata(self) -> dict[str, str]:
         """What the perceptual loss compares with: "features", and the file or seed of each network in use."""
