@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,13 @@ from tests.networks import perturbed, write
 from tests.pictures import shapes
 from vsapisr import upscale_image
 from vsapisr.config import UpscaleConfig
+from vsapisr.engine.frame import Conversion, Frame
+from vsapisr.engine.upscaler import Upscaler
 from vsapisr.errors import ArgumentError
 from vsapisr.picture import guard
-from vsapisr.picture.guard import keep_colours
+from vsapisr.picture.colour import RGB, YUV, Colour, Format
+from vsapisr.picture.guard import keep_colours, keep_flat
+from vsapisr.reuse.clip import ClipUpscaler
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 
@@ -92,13 +98,82 @@ def test_images_through_the_filter_s_engine(tmp_path) -> None:
     wild, kept = (upscale_image(grey, model=str(path), device="cpu", guard=on) for on in (0, 1))
     assert np.ptp(wild.astype(int), axis=2).max() > 20 and np.ptp(kept.astype(int), axis=2).max() <= 1
     luma = LUMA.numpy()
-    inside = ((wild > 0) & (wild < 255) & (kept > 0) & (kept < 255)).all(2)
+    values = torch.from_numpy(small[..., :1].astype(np.float32)).permute(2, 0, 1)
+    span = (guard.largest(values) + guard.largest(-values))[0].repeat_interleave(4, 0).repeat_interleave(4, 1).numpy()
+    assert (wild != kept)[span == 0].any() and not np.ptp(kept[span == 0] - grey.repeat(4, 0).repeat(4, 1)[span == 0])
+    inside = ((wild > 0) & (wild < 255) & (kept > 0) & (kept < 255)).all(2) & (span > 64)
+    assert inside.any()
     assert np.abs(kept @ luma - wild @ luma)[inside].max() <= 1
     whole, tiled = (
         upscale_image(grey, model=str(path), device="cpu", tilesize=tilesize, overlap=8) for tilesize in ((), (24, 24))
     )
     assert tiled.shape == whole.shape == (small.shape[0] * 4, small.shape[1] * 4, 3)
     assert np.ptp(tiled.astype(int), axis=2).max() <= 1, "the guard sees beyond a tile's cuts"
+
+
+def flat_by_loops(enlarged: torch.Tensor, source: torch.Tensor, radius: int = 3) -> torch.Tensor:
+    """(3, 4H, 4W), (3, H, W)."""
+    result = enlarged.clone()
+    for row, column in np.ndindex(*source.shape[1:]):
+        around = source[:, max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
+        low, high = around.amin((1, 2))[:, None, None], around.amax((1, 2))[:, None, None]
+        place = (slice(None), slice(4 * row, 4 * row + 4), slice(4 * column, 4 * column + 4))
+        result[place] = result[place].clamp(low - 2 * (high - low), high + 2 * (high - low))
+    return result
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 9), (13, 7)])
+def test_values_of_flat_areas_are_kept_as_it_says(height: int, width: int) -> None:
+    made = torch.Generator().manual_seed(width)
+    source = torch.rand(2, 3, height, width, generator=made) / 8
+    source[1] = source[1, :, :1, :1]
+    wide = torch.randn(2, 3, 4 * height, 4 * width + 8, generator=made)
+    enlarged = wide[..., : 4 * width]  # a view, as networks may leave one
+    wanted = torch.stack([flat_by_loops(*pair) for pair in zip(enlarged, source)])
+    assert not torch.equal(wanted, enlarged)
+    keep_flat(enlarged, source)
+    assert torch.equal(enlarged, wanted)
+    assert torch.equal(enlarged[1], source[1, :, :1, :1].expand_as(enlarged[1]))
+
+
+COLOURS = [*product((0, 64, 128, 191, 255), repeat=3), *((grey,) * 3 for grey in np.linspace(0, 255, 64).round())]
+
+
+@pytest.mark.parametrize("model", ["default", "fidelity", "published"])
+def test_flat_colours_are_exact_to_the_edge(model: str, tmp_path) -> None:
+    """Without it black gets corners of (31, 31, 31), and colours move by up to 5 inside."""
+    path = str(write(perturbed(), tmp_path / "wild.pth")) if model == "published" else model
+    format, range_, (height, width) = Format(RGB, 0, 8), Colour(0, True), (11, 9)
+    upscaler = Upscaler(UpscaleConfig(model=path, device="cpu", precision="fp32"), width, height, format, format)
+    out = [np.empty((4 * height, 4 * width), np.uint8) for _ in range(3)]
+    try:
+        for colour in COLOURS if model == "default" else COLOURS[::9]:
+            planes = [np.full((height, width), value, np.uint8) for value in colour]
+            upscaler.render(Frame(planes, Conversion(format, range_, format, range_)), out)
+            assert all((plane == value).all() for plane, value in zip(out, colour)), colour
+    finally:
+        upscaler.close()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("tilesize", [(), (24, 24)])
+def test_flat_frames_of_videos_are_exact(tilesize: tuple[int, ...], precision: str) -> None:
+    """4:2:0 of 8 bits with its matrix, and RGB of 16 bits; in tiles of a reused frame too."""
+    for format, values in ((Format(YUV, 0, 8, 1, 1), (61, 150, 118)), (Format(RGB, 0, 16), (10_000, 65_535, 0))):
+        colour = Colour(0 if format.color_family == RGB else 6, format.color_family == RGB)
+        config = UpscaleConfig(device="cpu", tilesize=tilesize, precision=precision)
+        clip = ClipUpscaler(config, 40, 40, format, format, 2)
+        dtype = np.uint8 if format.bits_per_sample == 8 else np.uint16
+        sides = [40 >> format.subsampling(number)[0] for number in range(format.planes)]
+        planes = [np.full((side, side), value, dtype) for side, value in zip(sides, values)]
+        try:
+            for number in range(2):
+                out = [np.empty((4 * side, 4 * side), dtype) for side in sides]
+                clip.frame(number, {number: planes}, colour, out, colour)
+                for plane, value in zip(out, values):
+                    assert (plane == value).all()
+        finally:
+            clip.close()
 
 
 def test_what_is_accepted() -> None:

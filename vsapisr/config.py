@@ -40,7 +40,8 @@ class UpscaleConfig:
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     guard: int = 1
-    """1: colours that do not occur in the 7x7 source pixels around (spots, tints) are removed; 0: they stay."""
+    """1: colours that do not occur in the 7x7 source pixels around (spots, tints) are removed, and flat areas
+    keep the source's values; 0: the network's bare result."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` is CUDA where there is a device, else the CPU."""
     precision: str = "auto"

@@ -47,7 +47,8 @@ class EvaluateConfig:
     seed: int = 0
     """Of the degradation."""
     guard: bool = True
-    """As the filter's argument: spots and tints whose colour does not occur nearby in the source are removed."""
+    """As the filter's argument: spots and tints whose colour does not occur nearby in the source are removed,
+    and flat areas keep its values."""
     device: str = "auto"
     precision: str = "auto"
     threads: int = 2

@@ -51,7 +51,12 @@ Overlap = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
-Guard = Annotated[bool, typer.Option(help="Remove spots and tints whose colour does not occur nearby in the source.")]
+Guard = Annotated[
+    bool,
+    typer.Option(
+        help="Remove spots and tints whose colour does not occur nearby in the source; keep flat areas as is."
+    ),
+]
 Batch = Annotated[int, typer.Option(help="Tiles that go through the network at once; 0 is automatic.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DEFAULT = UpscaleConfig()

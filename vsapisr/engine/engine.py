@@ -18,7 +18,7 @@ from ..errors import DeviceError
 from ..networks.descriptor import descriptor_of
 from ..networks.grl import pad_to_window
 from ..picture.colour import GRAY, beyond, from_rgb, to_rgb
-from ..picture.guard import keep_colours
+from ..picture.guard import keep_colours, keep_flat
 from ..picture.planes import read_tile
 from ..picture.tiles import Tile
 from .forked import usable_here
@@ -98,7 +98,7 @@ class Engine:
             tiles = torch.cat([tiles, tiles.new_zeros(self.batch - len(jobs), *tiles.shape[1:])])
         enlarged = self.network(tiles)
         if self.guard:
-            keep_colours(enlarged, tiles)
+            keep_flat(keep_colours(enlarged, tiles), tiles)
         return [self.finish(job, planes, enlarged[i : i + 1]) for i, (job, planes) in enumerate(zip(jobs, samples))]
 
     def prepare(self, job: Job, samples: list[Tensor]) -> Tensor:

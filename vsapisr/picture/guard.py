@@ -1,10 +1,17 @@
-"""Colours that the network made up are taken back: spots, fringes and tints that nothing in the source accounts for.
+"""What the network made up is taken back: coloured spots, fringes and tints that nothing in the source accounts for,
+and values of areas that are flat in the source.
 
-A pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. Both must lie within what the 7x7
-source pixels around the pixel span, and some room beyond: half of the span, since lines and edges get purer when blur
-is undone and chroma had half the resolution, and a margin, which is smaller where it is dark, as the eye sees more
-there, and nothing where the source is grey. What is further out is moved to the nearest value inside; the luma stays as
-it is, and what is inside is not touched. What it does to results is in docs/evaluation.md.
+**Colours**: a pixel's colour is its distance from grey, (R - Y, B - Y) with BT.601's luma Y. Both must lie within what
+the 7x7 source pixels around the pixel span, and some room beyond: half of the span, since lines and edges get purer
+when blur is undone and chroma had half the resolution, and a margin, which is smaller where it is dark, as the eye sees
+more there, and nothing where the source is grey. What is further out is moved to the nearest value inside; the luma
+stays as it is, and what is inside is not touched.
+
+**Flat areas**: R, G and B must each lie within what the 7x7 source pixels around the pixel span, and twice that span
+beyond. Where the source is flat the result is the source, then, to the edge of the frame, where networks see zeros
+beyond; where there is an edge, or noise that is to be removed, the room is too wide to matter.
+
+What both do to results is in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -15,12 +22,13 @@ from torch import Tensor
 
 from .colour import KR_KB
 
-__all__ = ["keep_colours"]
+__all__ = ["keep_colours", "keep_flat"]
 
 RADIUS = 3  # source pixels
 SPAN_SHARE = 0.5  # of the span, allowed beyond it
 MARGIN, OF_LUMA = 4 / 255, 1 / 8  # allowed besides: MARGIN + OF_LUMA * Y,
 SPANS = 4.0  # but no more than this many spans
+FLAT_SPANS = 2.0  # of each channel, allowed beyond its span
 KR, KB = KR_KB[6]  # BT.601
 KG = 1 - KR - KB
 CPU_BAND, DEVICE_BAND = 1 << 17, 1 << 25  # bytes of one plane of the rows that are worked on at once
@@ -92,4 +100,21 @@ def keep_colours(enlarged: Tensor, source: Tensor) -> Tensor:
         planes[0].add_(moves[0])
         planes[2].add_(moves[1])
         planes[1].sub_(moves[0].mul_(KR / KG).add_(moves[1], alpha=KB / KG))
+    return enlarged
+
+
+@torch.no_grad()
+def keep_flat(enlarged: Tensor, source: Tensor) -> Tensor:
+    """``enlarged`` with the values of ``source`` where that is flat, in place; arguments as of :func:`keep_colours`."""
+    height, width = source.shape[-2:]
+    scale = enlarged.shape[-1] // width
+    source = source.float()
+    low, high = -largest(-source), largest(source)
+    room = FLAT_SPANS * (high - low)
+    # As long as the rows of the result: operators are several times slower where a row is broadcast in small steps.
+    least, most = (
+        end.to(enlarged.dtype).repeat_interleave(scale, -1).unsqueeze(-2) for end in (low - room, high + room)
+    )
+    rows = enlarged.unflatten(-2, (height, scale))
+    torch.clamp(rows, least, most, out=rows)
     return enlarged
