@@ -5,8 +5,12 @@ from __future__ import annotations
 import platform
 import re
 from collections import Counter
+from importlib.util import find_spec
+
+import pytest
 
 INTEL = platform.machine() in ("x86_64", "AMD64")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed, or not for this system")
 SKIPS = {
     r"/art is not there": 2,  # drawings, which are not part of the repository
     r"the packages of features are not to be had here": 4,  # no npm, or no network
@@ -18,6 +22,7 @@ SKIPS = {
     r"no signals on Windows": 1,
     r"no fork on this system|shell scripts|no limits on file sizes|no nm here|no C compiler here|no mallopt": 40,
     r"could not import 'triton'": 1,  # of systems that it has no version for
+    r"Ray is not installed, or not for this system": 20,
     r"not a checkout": 60,  # the tests of a source distribution
 }
 """Pattern of the reason: the number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "ClipError", "DeviceError", "VideoError", "VsapisrError", "WeightsError"]
+__all__ = ["ArgumentError", "ClipError", "ClusterError", "DeviceError", "VideoError", "VsapisrError", "WeightsError"]
 
 
 class VsapisrError(Exception):
@@ -27,3 +27,7 @@ class DeviceError(VsapisrError, RuntimeError):
 
 class VideoError(VsapisrError, RuntimeError):
     """A video cannot be read, upscaled or written as it was asked for."""
+
+
+class ClusterError(VsapisrError, RuntimeError):
+    """A cluster cannot be used, or a node of it does not fit."""

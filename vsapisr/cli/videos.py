@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -46,6 +48,21 @@ OWN: dict[str, tuple[Any, Any]] = {
     "as_json": (
         Annotated[bool, typer.Option("--json", help="Of videos: a line with a JSON object for each event.")],
         False,
+    ),
+    "cluster": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="auto|local|HOST:PORT",
+                help="Videos by the nodes of a Ray cluster: the one that this machine is part of, one of its own, or "
+                "the one whose head is there.",
+            ),
+        ],
+        None,
+    ),
+    "cluster_cores": (
+        Annotated[int, typer.Option(min=0, help="Cores of a worker without GPU; 0: up to 8, as the node has.")],
+        0,
     ),
 }
 """Options that are neither the filter's nor of the video's settings: (type, default)."""
@@ -118,7 +135,10 @@ def upscale(**given: Any) -> None:
     if stills:
         sources, targets = [job.source for job in stills if job.source], [job.target for job in stills]
         failed += pictures(sources, targets, settings.upscale, given["force"])
-    failed += videos_of([job for job in found if job.video], settings, given["force"], given["as_json"], notes)
+    films = [job for job in found if job.video]
+    if films:
+        with rendering(settings, given["cluster"], given["cluster_cores"]) as render:
+            failed += videos_of(films, settings, given["force"], given["as_json"], notes, render)
     if failed:
         raise typer.Exit(1)
 
@@ -144,14 +164,37 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
     return VideoSettings(upscale=UpscaleConfig(**own), **wish)
 
 
-def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: bool, notes: list[str]) -> int:
-    """The number that failed."""
-    if not found:
-        return 0
-    with console().status("loading the model"):
-        from ..video.run import upscale_video
+@contextmanager
+def rendering(settings: VideoSettings, cluster: str | None, cores: int) -> Iterator[Any]:
+    """What makes chunks: this process, or a cluster's nodes.
 
-        network = ready(settings.upscale)  # kept, so that it is not loaded again for every video
+    Raises:
+        VsapisrError: the model cannot be loaded, or the cluster not be used.
+    """
+    with console().status("loading the model"):
+        from ..video.run import render
+
+        if cluster is None:
+            network = ready(settings.upscale)  # kept, so that it is not loaded again for every video
+    if cluster is None:
+        yield render
+        del network
+        return
+    from ..video.cluster import crew_for, render_on
+
+    def told(event: dict[str, Any]) -> None:
+        typer.echo(f"vsapisr: {event['text']}", err=True)
+
+    with crew_for(cluster, settings.upscale, cores, told) as crew:
+        yield render_on(crew)
+
+
+def videos_of(
+    found: list[Job], settings: VideoSettings, force: bool, as_json: bool, notes: list[str], render: Any
+) -> int:
+    """The number that failed."""
+    from ..video.run import upscale_video
+
     failed = 0
     with Watch(console(), as_json, [length(job.source) for job in found]) as watch:
         for note in notes:
@@ -161,7 +204,7 @@ def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: b
             watch.begin(number, str(name))
             try:
                 clash(job, found[:number])
-                done = upscale_video(job.source, job.target, settings, force=force, told=watch.told)
+                done = upscale_video(job.source, job.target, settings, force=force, told=watch.told, render=render)
                 words = "done before" if done.already else f"{done.frames} frames"
                 watch.say(f"{name} -> {done.path}, {words}, {done.bytes / 1e6:.1f} MB")
             except (VsapisrError, MemoryError) as error:
@@ -170,7 +213,6 @@ def videos_of(found: list[Job], settings: VideoSettings, force: bool, as_json: b
             except KeyboardInterrupt:
                 watch.say("stopped; the same command goes on where it was")
                 raise typer.Exit(130) from None
-    del network
     return failed
 
 
