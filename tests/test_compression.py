@@ -15,6 +15,7 @@ import pytest
 from av.video.frame import PictureType
 
 from train.degradation import compression as codecs
+from vsapisr.libav import same_priority, threads
 
 VIDEO = {
     "mpeg2": ("mpeg2video", "mpeg2video", lambda q: codecs.mpeg_options(q), (2, 8, 20, 31)),
@@ -151,3 +152,20 @@ def test_nothing_is_started_and_nothing_written(picture, monkeypatch, tmp_path):
     for name in codecs.CODECS:
         codecs.compress(picture, name, VIDEO[name][3][1] if name in VIDEO else 60, EFFORT.get(name, 0))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no signals on Windows")
+def test_an_encoder_makes_no_thread_a_real_time_one(picture):
+    """As SVT-AV1 does with the one that opens it, where the system lets it: as root."""
+    before = os.sched_getscheduler(0)
+    assert psnr(codecs.avif(picture, 80), picture) > 25
+    assert {os.sched_getscheduler(thread) for thread in threads()} == {before}
+
+    found = threads()
+    with same_priority():
+        coder = av.CodecContext.create("libsvtav1", "w")
+        coder.width = coder.height = 64
+        coder.pix_fmt, coder.time_base = "yuv420p", Fraction(1, 24)
+        coder.open()
+        more = threads() - found
+    assert more and {os.sched_getscheduler(thread) for thread in threads()} == {before}

@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from PIL import Image
 
 from vsapisr.errors import VsapisrError
+from vsapisr.libav import same_priority
 
 __all__ = [
     "CODECS",
@@ -86,6 +87,8 @@ def encode(image: np.ndarray, encoder: str, options: dict[str, str], *, full_ran
         interpolation=EXACT,
     )
     frame.pts = 0
+    with same_priority():
+        coder.open()
     return [*coder.encode(frame), *coder.encode(None)]
 
 

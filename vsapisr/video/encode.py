@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import Any
 import av
 
 from ..errors import VideoError
-from ..libav import url
+from ..libav import same_priority, url
 from .pixels import picture
 from .plan import Plan
 from .presets import encoder_options
@@ -112,8 +113,10 @@ class ChunkWriter:
                             return
                         shown = picture(frame, self.plan.pixel_format, self.plan.tags)
                     shown.pts, shown.time_base = self.count, stream.codec_context.time_base
+                    with same_priority() if not self.count else contextlib.nullcontext():  # the first opens the encoder
+                        packets = stream.encode(shown)
                     self.count += 1
-                    self._write(out, stream, stream.encode(shown))
+                    self._write(out, stream, packets)
                 self._write(out, stream, stream.encode(None))
             check_file(self.path, self.count)
         except BaseException as error:
