@@ -34,9 +34,10 @@ class UpscaleConfig:
     """0: every tile is computed; 1: one whose input is equal bit for bit to one computed before takes its pixels;
     2: blocks that differ from an earlier one by noise alone are held, so that more tiles are equal."""
     threshold: float = 1.0
-    """Of ``reuse=2``: how far a sample may be from the one that is held, in steps of 8 bit."""
+    """Of ``reuse=2``: how far a block may be from what is held, in parts of what the clip's noise makes; 0: nothing is
+    held."""
     interval: int = 16
-    """Of ``reuse=2``: frames after which nothing earlier is held any more."""
+    """Of ``reuse=2``: frames that are looked at together; nothing is held beyond them."""
     cache: int | None = None
     """MiB for tiles that were computed; automatic when not given."""
     guard: int = 1
@@ -63,7 +64,7 @@ class UpscaleConfig:
                 f"reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got {self.reuse}"
             )
         if not 0 <= self.threshold <= 16:
-            raise ArgumentError(f"threshold must be 0 to 16 steps of 8 bit, got {self.threshold:g}")
+            raise ArgumentError(f"threshold must be 0 to 16, got {self.threshold:g}")
         if not 1 <= self.interval <= 64:
             raise ArgumentError(f"interval must be 1 to 64 frames, got {self.interval}")
         if self.cache is not None and self.cache < 0:

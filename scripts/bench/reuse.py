@@ -20,14 +20,16 @@ from scripts.cel import MIXED, SHOTS, Painter
 from scripts.clips import encode
 from scripts.stress.networks import small_network
 from train.media.progress import Progress
+from vsapisr.config import UpscaleConfig
 from vsapisr.libav import url
 from vsapisr.picture.colour import YUV, Format
-from vsapisr.reuse.hold import Held
+from vsapisr.reuse.hold import held
 from vsapisr.reuse.signature import signature
 
 from .timing import alternating, table, wall
 
 YUV420 = Format(YUV, 0, 8, 1, 1)
+SEGMENT = UpscaleConfig.interval
 BARS = {"talk": {"reuse=1": 3.0}, "mixed": {"reuse=1": 1.8, "reuse=2": 2.3}}
 
 
@@ -125,14 +127,12 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
 def looking(clip: vs.VideoNode, result: dict) -> dict:
     """What is done besides upscaling, and its share of a frame's time."""
     found: dict[str, list[float]] = {"signature": [], "hold": []}
-    clip_held = Held(YUV420, 1.0)
-    for n, frame in enumerate(clip.frames()):
-        planes = [np.asarray(plane) for plane in frame]
-        for name, work in (
-            ("signature", lambda: signature(planes, YUV420)),
-            ("hold", lambda: clip_held.step(planes, n % 16 == 0)),
-        ):
-            found[name].append(wall(work))
+    frames = [[np.asarray(plane) for plane in frame] for frame in clip.frames()]
+    for planes in frames:
+        found["signature"].append(wall(lambda planes=planes: signature(planes, YUV420)))
+    for n in range(0, len(frames), SEGMENT):
+        segment = frames[n : n + SEGMENT]
+        found["hold"].append(wall(lambda segment=segment: held(segment, YUV420, 1.0)) / len(segment))
     shares = {}
     for name, form in (("signature", "reuse=1"), ("hold", "reuse=2")):
         seconds = statistics.median(found[name])

@@ -19,7 +19,7 @@ from ..engine.memory import free_memory
 from ..engine.upscaler import Results, Upscaler
 from ..picture.colour import Colour, Format
 from .cache import TileCache
-from .division import MotionDivision
+from .division import MotionDivision, SegmentDivision
 from .hold import Holder
 from .results import CachedResults, Signatures
 
@@ -59,7 +59,7 @@ class ClipUpscaler:
         self.cache: TileCache | None = None
         self.holder = None
         if config.reuse == 2:
-            self.holder = Holder(source, config.threshold, config.interval, frame_bytes(source, width, height))
+            self.holder = Holder(source, config.threshold, config.interval, frames, frame_bytes(source, width, height))
 
         def cached(engine: Engine) -> Results:
             if results:
@@ -70,15 +70,18 @@ class ClipUpscaler:
             return CachedResults(engine, self.cache, self.signatures)
 
         def motion(overlap: int, multiple: int) -> MotionDivision:
-            return MotionDivision(width, height, overlap, multiple, self.signatures)
+            kind = SegmentDivision if self.holder else MotionDivision
+            return kind(width, height, overlap, multiple, self.signatures)
 
         self.upscaler = Upscaler(config, width, height, source, target, cached, motion if self.divides else None)
         self.scale = self.upscaler.scale
 
     def needs(self, n: int) -> list[int]:
         """The source frames that frame ``n`` is made from."""
+        if self.holder:
+            return list(self.holder.segment(n))  # neighbours beyond it are not looked at: it would be two segments
         first, last = (max(n - 1, 0), min(n + 1, self.frames - 1)) if self.divides else (n, n)
-        return list(range(self.holder.first(first) if self.holder else first, last + 1))
+        return list(range(first, last + 1))
 
     @property
     def looks_around(self) -> bool:
@@ -88,7 +91,7 @@ class ClipUpscaler:
     @property
     def window(self) -> int:
         """Source frames that are asked for so often that they have to stay at hand; 0 if neighbours are all."""
-        return self.holder.interval + 2 if self.holder else 0
+        return 2 * self.holder.interval if self.holder else 0
 
     def frame(
         self,
@@ -105,6 +108,7 @@ class ClipUpscaler:
         """
         used = [m for m in (n - 1, n, n + 1) if m in frames] if self.divides else [n]
         if self.holder is not None:
+            used = list(self.holder.segment(n)) if self.divides else [n]
             with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity differ from everything: not held
                 frames = {m: self.holder.get(m, frames, properties) for m in used}
         conversion = Conversion(self.source, colour, self.target, out_colour)
