@@ -42,7 +42,7 @@ def grainy(drawings: list[np.ndarray], sigma: float, seed: int = 0) -> list[np.n
 # A pure function of clip and arguments
 
 
-@settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 2**32), tilesize=st.sampled_from([(), (80,)]), interval=st.sampled_from([1, 3, 16]))
 def test_pixels_do_not_depend_on_the_order_of_requests(seed, tilesize, interval):
     with pytest.MonkeyPatch.context() as patch:
