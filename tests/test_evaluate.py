@@ -23,6 +23,7 @@ from train.evaluation.evaluate import evaluate
 from train.evaluation.footage import length
 from train.evaluation.full_reference import psnr_y, ssim_y
 from train.evaluation.levels import bicubic, check_levels, lanczos, quarter, small_picture
+from train.evaluation.own import vszip_there
 from train.evaluation.tables import Row, means, method_table
 from train.media.places import MARK
 from train.settings import build
@@ -275,6 +276,7 @@ def test_without_pyiqa(gt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     assert not iqa.installed()
     with pytest.raises(VsapisrError, match=r"pip install 'vsapisr\[metrics\]'"):
-        run(gt=str(gt), out=str(tmp_path), models=[], metrics=["niqe"])
+        run(gt=str(gt), out=str(tmp_path), models=[], metrics=["lpips"])
     report, _ = run(gt=str(gt), out=str(tmp_path), models=[], metrics=["auto"], levels=["light"], images=1)
-    assert "NIQE" not in str(report) and not report.licence
+    assert "BRISQUE" in str(report) and not report.licence
+    assert ("SSIMULACRA2" in str(report)) == vszip_there()

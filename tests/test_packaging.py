@@ -94,7 +94,7 @@ def environment(tmp_path_factory) -> Path:
     site = Path(run(interpreter(folder), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip())
     source = Path(vs.get_include()).parent
     shutil.copytree(
-        source, site / "vapoursynth", ignore=shutil.ignore_patterns("apisr", "libbestsource*", "__pycache__")
+        source, site / "vapoursynth", ignore=shutil.ignore_patterns("apisr", "vszip", "libbestsource*", "__pycache__")
     )
     for info in source.parent.glob("[vV]apour[sS]ynth-*.dist-info"):
         shutil.copytree(info, site / info.name)

@@ -28,6 +28,7 @@ from ..media.sheets import labelled
 from .config import EvaluateConfig
 from .footage import Files, Shot, length, material, one_of, shots
 from .full_reference import psnr_y
+from .iqa import Measure
 from .judge import Judge, perceptual
 from .levels import bicubic, lanczos
 from .tables import ORIGINAL, Row, csv_text, means, method_table
@@ -51,7 +52,7 @@ class Evaluation:
     refused: dict[str, str] = field(default_factory=dict)
     """File -> why it, or the rest of it, was left out."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Measure of pyiqa -> its first error."""
+    """Measure -> its first error."""
     columns: dict = field(default_factory=dict)
     licence: str = ""
 
@@ -208,7 +209,10 @@ def measured(config: EvaluateConfig, others: Mapping[str, Enlarge]) -> Evaluatio
         )
     )
     report = Evaluation(
-        config, columns=judge.columns, failures=judge.failures, licence=LICENCE if judge.measures else ""
+        config,
+        columns=judge.columns,
+        failures=judge.failures,
+        licence=LICENCE if any(isinstance(measure, Measure) for measure in judge.measures) else "",
     )
     expected = [length(one_of(small, gt), config.frames) for small, gt in files]
     sheets = {level: Sheet(files, config.sheet, max(expected) // 2) for level in config.measured}

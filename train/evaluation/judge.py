@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from .flicker import flicker, held
 from .footage import Shot
 from .full_reference import psnr_y, ssim_y
 from .levels import lanczos
+from .own import AUTOMATIC, OWN, OwnMeasure, vszip_there
+from .restoration import find_flat, halo, noise, noise_left, repeated
 from .sharpness import edge_width, find_edges, line_contrast, line_map
 from .tables import COLUMNS, ORIGINAL, Column
 
@@ -23,26 +25,38 @@ PAPER = ("lpips", "niqe", "maniqa", "clipiqa")
 """Of pyiqa: the paper's Table 1, and the usual full-reference one."""
 
 
-def perceptual(names: tuple[str, ...], device: str, references: bool) -> list[iqa.Measure]:
-    """The measures of pyiqa asked for; "auto" gives the usual ones, or none without pyiqa.
+Measure = iqa.Measure | OwnMeasure
+
+
+def automatic() -> tuple[str, ...]:
+    """What "auto" stands for here."""
+    own = [name for name in AUTOMATIC if name not in ("ssimulacra2", "xpsnr") or vszip_there()]
+    return tuple(dict.fromkeys((*(PAPER if iqa.installed() else ()), *own)))
+
+
+def perceptual(names: tuple[str, ...], device: str, references: bool) -> list[Measure]:
+    """The measures asked for by name: this project's own, and pyiqa's; what both know is pyiqa's where it is there.
 
     Raises:
         IqaError, ArgumentError: see :class:`train.evaluation.iqa.Measure`.
     """
-    automatic = PAPER if iqa.installed() else ()
-    wanted = dict.fromkeys(one for name in names for one in (automatic if name == AUTO else (name,)))
-    made = [iqa.Measure(name, device) for name in wanted]
-    return [measure for measure in made if references or not measure.full_reference or measure.name not in automatic]
+    usual = automatic()
+    wanted = dict.fromkeys(one for name in names for one in (usual if name == AUTO else (name,)))
+    made: list[Measure] = []
+    for name in wanted:
+        theirs = name not in OWN or (name in PAPER and iqa.installed())
+        made.append(iqa.Measure(name, device) if theirs else OWN[name])
+    return [measure for measure in made if references or not measure.full_reference or measure.name not in usual]
 
 
 class Judge:
     """Measures the pictures of one clip after another, method by method.
 
-    ``start`` gets the next picture, then ``values`` the result of every method. ``failures`` maps a measure of pyiqa to
-    the first error it gave; the picture then has no value for it.
+    ``start`` gets the next picture, then ``values`` the result of every method. ``failures`` maps a measure to the
+    first error it gave; the picture then has no value for it.
     """
 
-    def __init__(self, measures: list[iqa.Measure]):
+    def __init__(self, measures: Sequence[Measure]):
         self.measures = measures
         self.failures: dict[str, str] = {}
         self.columns = {
@@ -65,6 +79,9 @@ class Judge:
         self.shot = shot
         guide = lanczos(shot.small) if shot.gt is None else shot.gt
         self.edges, self.lines = find_edges(guide), line_map(guide)
+        self.range = repeated(shot.small) if shot.gt is None else shot.gt
+        self.flat = None if shot.gt is None else find_flat(shot.gt)
+        self.noise = math.nan if self.flat is None else noise(lanczos(shot.small), self.flat)
 
     def values(self, method: str, result: np.ndarray) -> dict[str, float]:
         """Measures of (4H, 4W, 3) uint8 by name; NaN for what cannot be measured on this picture."""
@@ -77,6 +94,9 @@ class Judge:
                 values[measure.name] = self._try(measure.name, lambda: measure(result, gt))
         values["edge_width"] = edge_width(result, self.edges)
         values["line_contrast"] = line_contrast(result, self.lines)
+        values["halo"] = halo(result, self.range, self.edges)
+        if self.flat is not None:
+            values["noise_left"] = noise_left(result, self.noise, self.flat)
         small = reduced(result)
         values["colour_error"] = colour_error(small, shot.small if shot.gt is None else reduced(shot.gt))
         if gt is not None:
