@@ -36,9 +36,9 @@ class EvaluateConfig:
     """With ``gt`` alone: "light", "medium", "heavy", "crf26", "crf20-30" (docs/evaluation.md); empty: the first three.
     """
     metrics: tuple[str, ...] = (AUTO,)
-    """Besides those that are always measured: niqe, brisque, piqe; ssimulacra2 and xpsnr by the plugin vszip; names of
-    pyiqa. "auto" stands for the first five where they can be had, and lpips, niqe, maniqa and clipiqa of pyiqa where
-    that is installed."""
+    """Besides those that are always measured: niqe, brisque, piqe; ssimulacra2 and xpsnr by the plugin vszip; features
+    (after ``python -m train features``); names of pyiqa. "auto" stands for all of the project's own that can be had,
+    and lpips, niqe, maniqa and clipiqa of pyiqa where that is installed."""
     images: int = 0
     """Pictures or clips, evenly spread over the folder; 0: all."""
     frames: int = 100

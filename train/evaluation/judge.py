@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import iqa
+from . import iqa, own
 from .colour_error import colour_error, lab, reduced, spots
 from .config import AUTO
 from .flicker import flicker, held
 from .footage import Shot
 from .full_reference import psnr_y, ssim_y
 from .levels import lanczos
-from .own import AUTOMATIC, OWN, OwnMeasure, vszip_there
 from .restoration import find_flat, halo, noise, noise_left, repeated
 from .sharpness import edge_width, find_edges, line_contrast, line_map
 from .tables import COLUMNS, ORIGINAL, Column
@@ -25,13 +24,7 @@ PAPER = ("lpips", "niqe", "maniqa", "clipiqa")
 """Of pyiqa: the paper's Table 1, and the usual full-reference one."""
 
 
-Measure = iqa.Measure | OwnMeasure
-
-
-def automatic() -> tuple[str, ...]:
-    """What "auto" stands for here."""
-    own = [name for name in AUTOMATIC if name not in ("ssimulacra2", "xpsnr") or vszip_there()]
-    return tuple(dict.fromkeys((*(PAPER if iqa.installed() else ()), *own)))
+Measure = iqa.Measure | own.OwnMeasure
 
 
 def perceptual(names: tuple[str, ...], device: str, references: bool) -> list[Measure]:
@@ -39,13 +32,15 @@ def perceptual(names: tuple[str, ...], device: str, references: bool) -> list[Me
 
     Raises:
         IqaError, ArgumentError: see :class:`train.evaluation.iqa.Measure`.
+        WeightsError: see :func:`train.evaluation.own.own_measure`.
     """
-    usual = automatic()
+    theirs = PAPER if iqa.installed() else ()
+    usual = tuple(dict.fromkeys((*theirs, *own.automatic())))
     wanted = dict.fromkeys(one for name in names for one in (usual if name == AUTO else (name,)))
     made: list[Measure] = []
     for name in wanted:
-        theirs = name not in OWN or (name in PAPER and iqa.installed())
-        made.append(iqa.Measure(name, device) if theirs else OWN[name])
+        mine = None if name in theirs else own.own_measure(name, device)
+        made.append(mine or iqa.Measure(name, device))
     return [measure for measure in made if references or not measure.full_reference or measure.name not in usual]
 
 

@@ -1,5 +1,6 @@
 """Measures that have a name in ``metrics`` and need nothing from the network: NIQE, BRISQUE, PIQE by formulas of
-:mod:`train.evaluation.natural`, SSIMULACRA2 and XPSNR by the VapourSynth plugin vszip.
+:mod:`train.evaluation.natural`, SSIMULACRA2 and XPSNR by the VapourSynth plugin vszip, the distance in features of
+:mod:`train.evaluation.learned`.
 
 - SSIMULACRA2: Sneyers, https://github.com/cloudinary/ssimulacra2: structural errors in XYB at six sizes, fitted to
   opinions; 100 is equal, 90 not to be told apart, 50 about JPEG of medium quality; can be negative.
@@ -18,9 +19,10 @@ import vapoursynth as vs
 from vsapisr.errors import ArgumentError
 
 from .iqa import IqaError
+from .learned import FeatureDistance, measuring_network, network_there
 from .natural import brisque, niqe, piqe
 
-__all__ = ["AUTOMATIC", "OWN", "OwnMeasure", "vszip_there"]
+__all__ = ["OWN", "OwnMeasure", "automatic", "own_measure", "vszip_there"]
 
 
 def vszip_there() -> bool:
@@ -84,5 +86,21 @@ OWN = {
         OwnMeasure("xpsnr", lambda x, gt: by_vszip(x, gt, "XPSNR", "XPSNR_Y"), False, True),
     )
 }
-AUTOMATIC = ("niqe", "brisque", "piqe", "ssimulacra2", "xpsnr")
-"""What "auto" stands for, where it can be had."""
+FEATURES = "features"
+
+
+def own_measure(name: str, device: str) -> OwnMeasure | None:
+    """The measure of that name, if there is one.
+
+    Raises:
+        WeightsError: the network of "features" is not there.
+    """
+    if name == FEATURES:
+        return OwnMeasure(name, FeatureDistance(measuring_network(), device), True, True)
+    return OWN.get(name)
+
+
+def automatic() -> list[str]:
+    """Those of "auto": all that can be had here."""
+    by_plugin = ["ssimulacra2", "xpsnr"] if vszip_there() else []
+    return ["niqe", "brisque", "piqe", *by_plugin, *([FEATURES] if network_there() else [])]

@@ -33,6 +33,7 @@ class Column:
 COLUMNS = {
     "psnr_y": Column("PSNR-Y dB", "↑", 3),
     "ssim_y": Column("SSIM-Y", "↑"),
+    "features": Column("feature distance", "↓"),
     "lpips": Column("LPIPS", "↓"),
     "niqe": Column("NIQE", "↓", 3),
     "brisque": Column("BRISQUE", "↓", 2),
