@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -54,6 +55,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     chosen, results = options(), []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the children too
     names = chosen.parts or list(PARTS)
     for name in names:
         part, deadline = PARTS[name], None

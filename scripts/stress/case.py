@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+PATIENCE = float(os.environ.get("STRESS_PATIENCE", "1"))
+"""Factor of all times after which something counts as hanging, for a machine that has other work."""
 
 
 @dataclass

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from .case import Outcome
+from .case import PATIENCE, Outcome
 from .networks import small_network
 
-SECONDS = 60.0
+SECONDS = 60.0 * PATIENCE
 HEAD = """
 import os, random, signal, sys, threading, vapoursynth as vs
 core = vs.core
@@ -144,7 +144,7 @@ def run(command: list[str], end: Callable[[subprocess.Popen[str]], object] | Non
     """(exit status, words) of a program; ``end`` may do something to it while it runs. A hang has status 999."""
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="backslashreplace", start_new_session=True,
+        errors="backslashreplace", start_new_session=True, env=dict(os.environ, VIRTUAL_ENV=sys.prefix),
     )  # fmt: skip
     try:
         if end is not None:
@@ -186,6 +186,7 @@ def piped(rng: random.Random, folder: Path) -> Outcome:
     command = f"{vspipe()} -c y4m {path} - | head -c {taken} >/dev/null; exit ${{PIPESTATUS[0]}}"
     status, words = run(["bash", "-c", command])
     crashed = status == 999 or status in (128 + signal.SIGSEGV, 128 + signal.SIGABRT, 128 + signal.SIGBUS)
+    crashed = crashed or "Failed to init" in words or "Script evaluation failed" in words  # then nothing was tried
     return Outcome(
         "vspipe | head", f"status {status}: {words}" if crashed else "", path.read_text(), kind="vspipe | head"
     )
@@ -202,6 +203,7 @@ def interrupted(rng: random.Random, folder: Path) -> Outcome:
 
     status, words = run([vspipe(), "-p", str(path), "."], end)
     crashed = status == 999 or status in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+    crashed = crashed or "Failed to init" in words  # then nothing was tried
     what = f"vspipe, {signal.Signals(number).name}"
     return Outcome(
         f"{what} after {wait:.2f} s", f"status {status}: {words}" if crashed else "", path.read_text(), kind=what

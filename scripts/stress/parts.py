@@ -24,6 +24,7 @@ PARTS = {
     for part in (
         Part("arguments", "random arguments on random clips", _later("arguments"), 20000, 60),
         Part("ends", "many threads, and ends in the middle", _later("ends"), 2800, 4),
+        Part("files", "hostile and damaged files", _later("files"), 10000, 12),
         Part("kills", "vsapisr upscale killed at random moments", _later("kills"), 100, 0, 600.0),
         Part("soak", "what grows when a thing is done thousands of times", _later("soak"), 12, 0, 7200.0),
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from .case import Outcome, Part
+from .case import PATIENCE, Outcome, Part
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARE = 50  # cases that one child runs, so that what one left behind does not follow all others
@@ -72,11 +72,11 @@ def share(part: Part, seed: int, indices: list[int], deadline: float | None) -> 
         lines: queue.Queue[str | None] = queue.Queue()
         reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
         reader.start()
-        begun = indices[0]
+        begun, seconds = indices[0], part.seconds * PATIENCE
         try:
-            for line in iter(lambda: _wait(lines, part.seconds), None):
+            for line in iter(lambda: _wait(lines, seconds), None):
                 if line == "":
-                    yield begun, _died(child, f"no end after {part.seconds:g} s", log)
+                    yield begun, _died(child, f"no end after {seconds:g} s", log)
                     return
                 message = json.loads(line)
                 begun = message.get("begin", begun)
@@ -87,7 +87,7 @@ def share(part: Part, seed: int, indices: list[int], deadline: float | None) -> 
                         begun = number + 1
                     if deadline is not None and time.monotonic() > deadline:
                         return
-            if child.wait(part.seconds) and begun <= indices[-1]:
+            if child.wait(seconds) and begun <= indices[-1]:
                 yield begun, _died(child, f"the process ended with {_status(child.returncode)}", log)
             elif child.returncode:
                 yield indices[-1], _died(child, f"its process then exited with {_status(child.returncode)}", log)

@@ -76,8 +76,12 @@ class Plan:
         path = self.folder / DONE
         if not path.exists():
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["mark"] != self.mark:
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            mark = found["mark"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise ArgumentError(f"{path} is damaged ({error}); delete it to evaluate the arm again") from None
+        if mark != self.mark:
             raise ArgumentError(
                 f"{path} was made with other settings; accepted: the settings it was made with, or another "
                 "folder for out (or delete the arm's folder to train it anew)"
@@ -96,7 +100,7 @@ class Plan:
 def iterations(config: FitConfig) -> int:
     """Of the last checkpoint in the run's folder; 0 without one."""
     path = Path(config.out) / LAST
-    return int(checkpoint.load(path)["iteration"]) if path.exists() else 0
+    return checkpoint.load(path).get("iteration", 0) if path.exists() else 0
 
 
 def plan(config: AblateConfig) -> list[Plan]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsapisr.errors import WeightsError
+from vsapisr.weights.files import plain_content, shown
 
 SIZE = 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -127,11 +128,11 @@ def load_icnet(path: str | Path, device: torch.device | str = "cpu") -> ICNet:
     if not path.is_file():
         raise WeightsError(f"ICNet weights {str(path)!r}: no such file; IC9600's authors publish it as ck.pth")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = plain_content(path)
     except Exception as error:  # the unpickler meets arbitrary bytes and raises nearly anything
         raise WeightsError(
             f"ICNet weights {str(path)!r}: not a checkpoint of plain tensors "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            f"({shown(str(error).splitlines()[0], 200) if str(error) else type(error).__name__})"
         ) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(

@@ -123,7 +123,10 @@ def without_places(value: Any, key: str = "") -> Any:
 def of_checkpoint(state: dict[str, Any], path: Path) -> Source:
     """The averaged weights, and the run's configuration, iterations, validation and metadata as text."""
     said = state.get("config") or "{}"
-    network = weights.network_of(weights.Contents(state["ema"], {"config": said}, path))
+    try:
+        network = weights.network_of(weights.Contents(state["ema"], {"config": said}, path))
+    except (TypeError, AttributeError) as error:
+        raise checkpoint.damaged(path, error) from None
     metadata = {"iterations": str(state.get("iteration", 0)), "config": json.dumps(without_places(json.loads(said)))}
     if state.get("validation"):
         metadata["validation"] = json.dumps(state["validation"])

@@ -26,20 +26,24 @@
 from __future__ import annotations
 
 import io
+import json
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from vsapisr.errors import VsapisrError
+from vsapisr.weights.files import plain_content, shown
 
-__all__ = ["LIGHT", "CheckpointError", "load", "save"]
+__all__ = ["LIGHT", "CheckpointError", "damaged", "load", "save"]
 
 LIGHT = ("ema", "iteration", "config", "metadata", "validation", "best", "history")
 """What ``best.pth`` holds."""
+KINDS = {
+    "ema": dict, "iteration": int, "config": str, "metadata": dict, "validation": dict, "best": dict, "history": str,
+    "generator": dict, "optimizers": dict, "scalers": dict, "data": dict, "random": list, "skipped": dict,
+}  # fmt: skip
 
 
 class CheckpointError(VsapisrError, OSError):
@@ -74,13 +78,29 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, damaged, or no checkpoint of this project.
     """
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting, a device has no end
+        raise CheckpointError(f"{path} is no file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = plain_content(path)
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, SafetensorError, ValueError, KeyError) as error:
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason[0][:120]})") from None
+    except Exception as error:  # whatever damage leads PyTorch to
+        raise damaged(path, error) from None
     if not isinstance(state, dict) or ("ema" not in state and "term" not in state):
         raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")
+    for key, kind in KINDS.items():
+        if key in state and not isinstance(state[key], kind):
+            raise CheckpointError(f"{path} is damaged: {key!r} in it is {type(state[key]).__name__}")
+    try:
+        for key in ("config", "history"):
+            json.loads(state.get(key) or "{}")
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from None
     return state
+
+
+def damaged(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a checkpoint that raises ``error`` when it is read or its parts are put to use."""
+    reason = str(error).splitlines() or [type(error).__name__]
+    words = f"lacks {reason[0]}" if isinstance(error, KeyError) else shown(reason[0], 120)
+    return CheckpointError(f"{path} is damaged or no checkpoint ({words})")

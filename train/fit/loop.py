@@ -282,7 +282,12 @@ def train(config: FitConfig, processes: Processes) -> Path:
     found = checkpoint.load(last) if last.exists() else None
     run = Run(config, processes)
     if found is not None:
-        run.load_state_dict(found)
+        try:
+            run.load_state_dict(found)
+        except VsapisrError:
+            raise
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise checkpoint.damaged(last, error) from error
         run.guard.check_limit(run.iteration)
     else:
         run.record("start")

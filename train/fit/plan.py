@@ -96,11 +96,15 @@ def _outputs(config: FitConfig) -> list[str]:
     if not last.exists():
         return [*lines, _line("start", "from the beginning")]
     saved = checkpoint.load(last)
-    found = changes(json.loads(saved["config"]), config)
+    try:
+        found = changes(json.loads(saved["config"]), config)
+        iteration = saved["iteration"]
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise checkpoint.damaged(last, error) from None
     different = ", ".join(f"{key}: {was!r} -> {now!r}" for key, (was, now) in found.items())
     return [
         *lines,
-        _line("resume", f"from iteration {saved['iteration']:,} of {last}; changed: {different or 'nothing'}"),
+        _line("resume", f"from iteration {iteration:,} of {last}; changed: {different or 'nothing'}"),
     ]
 
 

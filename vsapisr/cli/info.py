@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -167,7 +168,11 @@ def inside(model: str, raw: bool = False) -> Iterator[str]:
             yield ""
             yield from entry(name, value)
         return
-    if lines := list(training(kept)):
+    try:
+        lines = list(training(kept))
+    except (TypeError, ValueError, ArithmeticError):  # of a file that somebody else wrote, values of other kinds
+        lines = []
+    if lines:
         yield ""
         yield "Training"
         yield from (f"  {line}" for line in lines)
@@ -184,9 +189,10 @@ def training(kept: dict[str, str]) -> Iterator[str]:
     try:
         config = json.loads(kept.get("config", "{}"))
         blend = json.loads(kept.get("blend", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         config, blend = {}, {}
-    data, degradation = config.get("data", {}), config.get("data", {}).get("degradation", {})
+    data = table(config, "data")
+    degradation = table(data, "degradation")
     if "iterations" in kept:
         stage = f" of stage {kept['stage']}" if "stage" in kept else ""
         known = {"batch", "patch"} <= data.keys()
@@ -195,14 +201,20 @@ def training(kept: dict[str, str]) -> Iterator[str]:
     if "losses" in kept:
         yield f"losses: {kept['losses']}"
     if "drawings" in kept:
-        easy = degradation.get("easy", {}).get("probability", 0)
+        easy = table(degradation, "easy").get("probability", 0)
         spared = f", {easy:.0%} of the samples with one codec alone" if easy else ""
         preset = f"; degradation: {degradation['preset']}{spared}" if "preset" in degradation else ""
         yield f"data: {kept['drawings']} drawings{preset}"
-    if blend:
+    if isinstance(blend, dict) and blend:
         yield f"mixed with another network: {blend.get('share', 0):.0%} of it"
     if "vsapisr" in kept:
         yield f"written by vsapisr {kept['vsapisr']}"
+
+
+def table(values: object, key: str) -> dict[str, Any]:
+    """What ``values`` has under ``key``; nothing where that is no table, as in a file that somebody else wrote."""
+    found = values.get(key) if isinstance(values, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def card(path: Path) -> list[str]:
@@ -222,7 +234,7 @@ def entry(name: str, value: str) -> Iterator[str]:
     """An entry of the metadata; one that is a JSON object on several lines."""
     try:
         parts = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         parts = None
     if not isinstance(parts, dict):
         yield f"{name}: {value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -62,6 +63,7 @@ def join(work: Work) -> Joined:
 def muxed(work: Work, times: Times, part: Path) -> Copied:
     """Write all packets in the order of their times; what was copied."""
     plan = work.plan
+    content(work.folder.chunk(0))  # or what is wrong with it
     with output(part) as out, Copied(plan, times) as copied:
         with av.open(url(work.folder.chunk(0))) as first:
             stream = copied.declare(out, first.streams.video[0])
@@ -110,10 +112,20 @@ def pictures(work: Work, times: Times, shift: Fraction) -> Iterator[Any]:
 
 
 def content(path: Path) -> tuple[list[av.Packet], bytes | None]:
-    """(packets of a chunk, headers of its stream)."""
-    with av.open(url(path)) as file:
+    """(packets of a chunk, headers of its stream).
+
+    Raises:
+        VideoError: it was damaged after it had been made.
+    """
+    packets: list[av.Packet] = []
+    extradata = None
+    with suppress(av.FFmpegError, IndexError, ValueError), av.open(url(path)) as file:
         stream = file.streams.video[0]
-        return [packet for packet in file.demux(stream) if packet.size], stream.codec_context.extradata
+        extradata = stream.codec_context.extradata
+        packets = [packet for packet in file.demux(stream) if packet.size]
+    if not packets or any(packet.pts is None for packet in packets):
+        raise VideoError(f"{path} is damaged; delete it, and the same command makes it anew")
+    return packets, extradata
 
 
 def reorder(work: Work) -> int:

@@ -103,7 +103,7 @@ class Plan:
             return cls(**values)
         except OSError as error:
             raise VideoError(f"{path} cannot be read ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise VideoError(f"{path} is no plan of vsapisr ({error}); --force starts anew") from None
 
     def differs(self, asked: Asked) -> list[str]:
@@ -145,8 +145,13 @@ class Work:
         return cls(Folder(plan.parent), Plan.read(plan))
 
     def done(self, index: int) -> bool:
-        """Is this chunk there, whole?"""
-        return self.folder.note(index).exists() and self.folder.chunk(index).exists()
+        """Is this chunk there, as long as its note says? What a failing disk has cut since is made anew."""
+        try:
+            note = json.loads(self.folder.note(index).read_text(encoding="ascii"))
+            size = note["bytes"] if {"frames", "seconds"} <= note.keys() else None
+            return self.folder.chunk(index).stat().st_size == size
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return False
 
     def missing(self) -> list[int]:
         """Chunks still to be done, in order."""

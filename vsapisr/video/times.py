@@ -37,8 +37,21 @@ class Times:
 
     @classmethod
     def read(cls, path: Path) -> Times:
-        values = json.loads(path.read_text(encoding="ascii"))
-        return cls(unit=Fraction(*values["unit"]), pts=values["pts"], end=values["end"])
+        """
+        Raises:
+            VideoError: it is not there, or not ours.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="ascii"))
+            made = cls(unit=Fraction(*values["unit"]), pts=values["pts"], end=values["end"])
+        except OSError as error:
+            raise VideoError(f"{path} cannot be read ({error.strerror}); --force starts anew") from None
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+            raise VideoError(f"{path} is damaged ({error}); --force starts anew") from None
+        numbers = [*made.pts, made.end] if isinstance(made.pts, list) else [None]
+        if made.unit <= 0 or not all(isinstance(one, int) for one in numbers) or numbers != sorted(numbers):
+            raise VideoError(f"{path} is damaged (its times do not ascend); --force starts anew")
+        return made
 
     def seconds(self, frame: int) -> Fraction:
         """When ``frame`` begins; one past the last: when that ends."""

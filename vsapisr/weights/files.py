@@ -8,6 +8,7 @@ import pickletools
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +92,13 @@ class Contents:
 
     @cached_property
     def state(self) -> dict[str, Tensor]:
-        """See :func:`clean`."""
+        """See :func:`clean`.
+
+        Raises:
+            WeightsError: a tensor says that it is larger than what the file has of it.
+        """
+        if odd := next((name for name, value in self.tensors.items() if not is_dense(value)), None):
+            raise WeightsError(f"{self.path} has fewer values than it says, or none of real numbers, in {shown(odd)}")
         return clean(self.tensors)
 
 
@@ -107,6 +114,8 @@ def contents(path: Path) -> Contents:
         WeightsError: it cannot be read, is none of these, or wants to run code.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting, a device has no end
+            raise WeightsError(f"{path} is no file")
         with open(path, "rb") as file:
             start = file.read(64)
     except OSError as error:
@@ -119,26 +128,36 @@ def contents(path: Path) -> Contents:
                 metadata = dict(opened.metadata() or {})
             return Contents(load_file(path), metadata, path)
         except (SafetensorError, ValueError, json.JSONDecodeError) as error:
-            raise WeightsError(f"{path} is truncated or no safetensors file ({error})") from None
+            raise WeightsError(f"{path} is truncated or no safetensors file ({shown(str(error), 200)})") from None
     if start.startswith((b"PK", b"\x80")):
         return Contents(*read_pickle(path), path)
     raise WeightsError(f"{path} is neither a safetensors nor a PyTorch file")
 
 
+def shown(text: str, most: int = 60) -> str:
+    """Text out of a file, for a line: not too long, and without what a terminal would not print but obey."""
+    return (text if text.isprintable() else ascii(text)[1:-1])[:most]
+
+
+def plain_content(path: Path) -> Any:
+    """What is in a PyTorch file; no code in it is run. Raises whatever damage leads PyTorch to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
+        with torch.serialization.safe_globals(NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a PyTorch file, zip or old style, in the published layout or any of the usual ones."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about foreign pickle protocols, which fail right after
-            with torch.serialization.safe_globals(NUMBERS):
-                content = torch.load(path, map_location="cpu", weights_only=True)
+        content = plain_content(path)
     except pickle.UnpicklingError as error:
         if wanted := foreign_global(path, str(error)):
-            raise WeightsError(f"{path} wants to run code ({wanted}) when it is loaded; refused") from None
+            raise WeightsError(f"{path} wants to run code ({shown(wanted)}) when it is loaded; refused") from None
         raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
     except Exception as error:
         reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
-        raise WeightsError(f"{path} is truncated or damaged ({reason})") from None
+        raise WeightsError(f"{path} is truncated or damaged ({shown(reason, 200)})") from None
     metadata = said_beside(content)
     while isinstance(content, Mapping) and (key := next((k for k in HOLDERS if k in content), None)):
         content = content[key]
@@ -151,6 +170,13 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     ):
         raise WeightsError(f"{path} holds no state dict (looked for {', '.join(HOLDERS)})")
     return dict(content), metadata
+
+
+def is_dense(value: Tensor) -> bool:
+    """Are all its values there, one by one? A tensor without end takes a few bytes, if one value stands for all."""
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
+    plain = plain and not (value.is_quantized or value.is_complex())
+    return plain and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def said_beside(content: Any) -> dict[str, str]:
@@ -217,15 +243,17 @@ def hyperparameters(file: Contents, hidden: tuple[int, int] | None = None) -> GR
     mlp = "layers.0.blocks.0.mlp.fc1.weight"
     required = (first, attention + "qkv.body.weight", window, stripe, bias, mlp)
     if missing := next((name for name in required if name not in state or not state[name].ndim), None):
-        some = ", ".join(list(state)[:3])
+        some = ", ".join(map(shown, list(state)[:3]))
         raise WeightsError(f"{path} holds another network, not GRL: it has no {missing} (it starts with {some})")
     if "conv_up2.weight" not in state:
         raise WeightsError(
             f"{path} holds a GRL of another scale; only four times is supported (it has no conv_up2.weight)"
         )
-    blocks = [re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name) for name in state]
-    places = {(int(m[1]), int(m[2])) for m in blocks if m}
-    depths = tuple(len({b for s, b in places if s == stage}) for stage in range(1 + max(s for s, _ in places)))
+    named = [re.match(r"layers\.(\d{1,6})\.blocks\.(\d{1,6})\.", name) for name in state]
+    blocks = Counter(stage for stage, _ in {(int(m[1]), int(m[2])) for m in named if m})
+    depths = tuple(blocks[stage] for stage in range(len(blocks)))
+    if 0 in depths:
+        raise WeightsError(f"{path} does not fit GRL: it has a layer {max(blocks)} and no layer {depths.index(0)}")
     window_side, down = hidden_sizes(file.tensors, file.metadata, path, hidden)
     return GRLConfig(
         window=window_side,
@@ -255,12 +283,17 @@ def load(path: Path, hidden: tuple[int, int] | None = None) -> GRL:
 def network_of(file: Contents, hidden: tuple[int, int] | None = None) -> GRL:
     """:func:`load` of what was read before."""
     state, path = file.state, file.path
-    model = GRL(hyperparameters(file, hidden))
+    config = hyperparameters(file, hidden)
     try:
-        model.load_state_dict(state)
+        with torch.device("meta"):  # a few shapes may ask for more memory than there is; this takes none
+            GRL(config).load_state_dict(state, assign=True)
     except RuntimeError as error:
         detail = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise WeightsError(f"{path} does not fit GRL: {detail[:200]}") from None
+        raise WeightsError(f"{path} does not fit GRL: {shown(detail, 200)}") from None
+    except (ArithmeticError, AssertionError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not fit GRL: {shown(str(error) or type(error).__name__, 200)}") from None
+    model = GRL(config)
+    model.load_state_dict(state)
     if broken := next((name for name, value in state.items() if not torch.isfinite(value).all()), None):
-        raise WeightsError(f"{path} has values that are not finite in {broken}")
+        raise WeightsError(f"{path} has values that are not finite in {shown(broken)}")
     return model.eval().requires_grad_(False)
