@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from vsapisr.cluster import Crew, Hand
+from train.curation.config import PrepareConfig
+from train.curation.curate import curate
+from train.curation.prepare import prepare
+from train.degradation.run import DegradeConfig, run_degrade
 from vsapisr.errors import ArgumentError, ClusterError, VideoError
 from vsapisr.video.cluster import Asked, Renderer, asked_of, crew_for, render_on
-from vsapisr.video.plan import prepare
 from vsapisr.video.run import upscale_video
 
+from .curation import configured, videos
 from .episodes import episode
 from .skips import needs_ray
 from .test_video import model
@@ -93,3 +96,43 @@ def test_driver_worker_and_node_are_killed(cluster, model, source, calm, tmp_pat
     assert before and killed and "3 workers on 3 nodes" in said and "is gone" in said
     assert wild.read_bytes() == calm
     assert [path.name for path in tmp_path.iterdir()] == ["ep.mkv"]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below it but SQLite's."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "manifest.sqlite" not in path.name
+    }
+
+
+def rows(folder: Path) -> dict[str, list[Any]]:
+    """Of the manifest, but for where the folder lies."""
+    tables = ("videos", "frames", "scores", "scans", "decisions", "files", "prepared")
+    with sqlite3.connect(folder / "manifest.sqlite") as db:
+        found = {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables}
+    found["prepared"] = [row[1:] for row in found["prepared"]]
+    return found
+
+
+def test_training_data_is_that_of_one_machine(cluster, videos, tmp_path):
+    """curate, prepare and degrade: rows, names and bytes."""
+    for place, address in (("here", ""), ("there", cluster.address)):
+        out = tmp_path / place
+        curated = curate(replace(configured(videos, out / "curated"), cluster=address))
+        made = prepare(
+            PrepareConfig(
+                source=str(out / "curated"),
+                out=str(out / "prepared"),
+                height=180,
+                minimum_side=64,
+                validation=0.3,
+                cluster=address,
+            )
+        )
+        worse = run_degrade(DegradeConfig(source=str(out / "prepared/gt"), out=str(out / "degraded"), cluster=address))
+        assert curated.written > 3 and made.written == curated.written and worse.written > 2
+    for step in ("curated", "prepared", "degraded"):
+        assert tree(tmp_path / "here" / step) == tree(tmp_path / "there" / step)
+    assert rows(tmp_path / "here" / "curated") == rows(tmp_path / "there" / "curated")

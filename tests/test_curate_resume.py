@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 KILLER = """
 import os, signal, sys
-from train.curation import curate, manifest, scan, sheet
+from train.curation import curate, manifest, pictures, scan, sheet
 def killing(function, call):
     count = [0]
     def wrapped(*arguments, **options):
@@ -33,7 +33,9 @@ def killing(function, call):
         return function(*arguments, **options)
     return wrapped
 module, name, call = sys.argv[1].split(":")
-place = {"curate": curate, "scan": scan, "manifest": manifest.Manifest, "sheet": sheet, "os": os}[module]
+places = {"curate": curate, "pictures": pictures, "scan": scan}
+places |= {"manifest": manifest.Manifest, "sheet": sheet, "os": os}
+place = places[module]
 setattr(place, name, killing(getattr(place, name), int(call)))
 from train.__main__ import main
 main(sys.argv[2:])
@@ -44,7 +46,7 @@ POINTS = {
     "scan:frame_row:10": 1,  # in the middle of the second video
     "manifest:put:12": 0,  # within the first video's transaction
     "curate:decision_row:9": 3,  # within the selection's transaction
-    "curate:write_atomically:4": 3,  # between two pictures
+    "pictures:write_atomically:4": 3,  # between two pictures
     "os:replace:3": 3,  # a picture written under its temporary name
     "curate:write_sheet:2": 3,
 }

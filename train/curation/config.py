@@ -79,6 +79,8 @@ class CurateConfig:
     """For random."""
     threads: int = 0
     """Of the decoder; 0 is one per core."""
+    cluster: str = ""
+    """"auto", "local" or HOST:PORT of its head: by the nodes of a Ray cluster."""
     selection: SelectionConfig = field(default_factory=SelectionConfig)
 
     def __post_init__(self) -> None:
@@ -117,6 +119,8 @@ class PrepareConfig:
     """Replace files that are in the way and that this step did not write."""
     threads: int = 0
     """Pictures at once; 0 is one per core."""
+    cluster: str = ""
+    """"auto", "local" or HOST:PORT of its head: by the nodes of a Ray cluster."""
 
     def __post_init__(self) -> None:
         for key in ("height", "multiple", "minimum_side"):

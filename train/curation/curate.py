@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from vsapisr.errors import ClipError
-from vsapisr.writing import remove_leftovers, write_atomically, write_words
+from vsapisr.writing import remove_leftovers, write_words
 
 from ..media.places import alone
 from ..media.progress import Progress
 from .config import CurateConfig
-from .keyframes import Unsuitable, fetch, list_videos
+from .elsewhere import Nodes, nodes
+from .keyframes import list_videos
 from .manifest import Manifest, identify, shown
-from .scan import THUMBNAIL, candidates, frame_name, is_scanned, safe_stem, scan
+from .pictures import Wanted, make_pictures, record_pictures, wanted_of
+from .scan import THUMBNAIL, candidates, frame_name, is_scanned, look, safe_stem, scan
 from .scoring import Scorer, make_scorer
 from .selection import Decision, Drawings, expand, select, strike_lines
 from .sheet import STRIKE_HEADER, Cell, contact_sheet, write_sheet
-from .traits import Bars
 
 SHOWN = 40
 """Pictures on a contact sheet that were not taken, at most."""
@@ -57,40 +56,49 @@ class Curated:
         return "\n".join(lines)
 
 
-def scan_all(config: CurateConfig, scorer: Scorer, manifest: Manifest, report: Curated) -> list[sqlite3.Row]:
-    """Every video into the manifest; the rows of those that are there and usable, in the order of their paths."""
+def scan_all(
+    config: CurateConfig, scorer: Scorer, manifest: Manifest, there: Nodes | None, report: Curated
+) -> list[sqlite3.Row]:
+    """Every video into the manifest; the rows of those that are there and usable, in the order of their paths. Nodes of
+    a cluster, where there are any, have looked through all of them before."""
     paths = list_videos(config.videos)
     report.videos = len(paths)
     sizes = {path: megabytes(path) for path in paths}
     keys = {path: str(path.resolve()) for path in paths}
-    known = []
+    marks: dict[Path, str] = {}
+    for path in paths:
+        try:
+            marks[path] = identify(path, keys[path])
+        except ClipError as error:  # what earlier runs took from it stays, as if it were not among these
+            report.refused[shown(path)] = str(error)
+
+    def done(path: Path) -> bool:
+        row = manifest.one("SELECT * FROM videos WHERE path = ?", keys[path])
+        return is_scanned(row, marks[path], scorer.name, config, manifest)
+
+    if there is not None:
+        same = "SELECT 1 FROM videos WHERE fingerprint = ? AND status = 'scanned' AND path != ?"  # moved, perhaps
+        new = [(path, mark) for path, mark in marks.items() if not manifest.one(same, mark, keys[path])]
+        there.look_through([(path, mark) for path, mark in new if not done(path)])
     with Progress("curate", sum(sizes.values()), "MB") as progress:
         for path in paths:
-            try:
-                mark = identify(path, keys[path])
-            except ClipError as error:  # what earlier runs took from it stays, as if it were not among these
-                report.refused[shown(path)] = str(error)
-                progress.skip(sizes[path])
-                continue
-            known.append(path)
-            row = manifest.one("SELECT * FROM videos WHERE path = ?", keys[path])
-            if is_scanned(row, mark, scorer.name, config, manifest):
+            if path not in marks or done(path):
                 progress.skip(sizes[path])
                 continue
             before = progress.done
-            reason = scan(
-                path,
-                keys[path],
-                mark,
-                config,
-                scorer,
-                manifest,
-                lambda share: progress.to(before + share * sizes[path], path.name),
-            )
+
+            def read(share: float, path: Path = path, before: float = before) -> None:
+                progress.to(before + share * sizes[path], path.name)
+
+            seen = look if there is None else there.look
+            reason = scan(path, keys[path], marks[path], config, scorer, manifest, read, seen)
             progress.to(before + sizes[path], path.name)
             report.scanned += reason is None
             if reason:
                 report.refused[str(path)] = reason
+    if there is not None:
+        there.merged()
+    known = list(marks)
     rows = []
     for path in known:
         row = manifest.one("SELECT * FROM videos WHERE path = ? AND status = 'scanned'", keys[path])
@@ -172,39 +180,24 @@ def decision_row(one: Decision) -> dict[str, object]:
     }
 
 
-def write_pictures(video: sqlite3.Row, out: Path, config: CurateConfig, manifest: Manifest, report: Curated) -> None:
-    """The selected pictures of ``video`` that are not there yet, as PNG without their bars."""
-    wanted = {}
-    for row in manifest.rows(
-        "SELECT f.id, f.packet, f.pts, f.height, d.*, p.name, p.crop FROM decisions d"
-        " JOIN frames f ON f.id = d.frame LEFT JOIN files p ON p.frame = f.id"
-        " WHERE f.video = ? AND d.selected",
-        video["id"],
-    ):
-        crop = Bars(top=row["crop_top"], bottom=row["crop_bottom"], left=row["crop_left"], right=row["crop_right"])
-        if row["name"] is None or row["crop"] != repr(crop) or not (out / row["name"]).exists():
-            wanted[row["packet"]] = (row, crop)
-    if not wanted:
-        return
-    try:
-        pictures = fetch(
-            Path(video["path"]), {packet: row["pts"] for packet, (row, _) in wanted.items()}, config.threads
-        )
-    except Unsuitable as error:
-        pictures = {}
-        report.notes[video["path"]] = str(error)
-    for packet, (row, crop) in wanted.items():
-        image = pictures.get(packet)
-        if image is None:
-            report.notes[video["path"]] = f"packet {packet} could not be read again"
-            continue
-        name = row["name"] or f"{safe_stem(video['path'])}.{frame_name(video['fingerprint'], packet)}.png"
-        pixels = np.ascontiguousarray(crop.cut(image)[..., ::-1])
-        write_atomically(out / name, cv2.imencode(".png", pixels)[1].tobytes())
-        manifest.put(
-            "files", {"name": name, "frame": row["id"], "crop": repr(crop), "full_height": row["height"]}, replace=True
-        )
-        report.written += 1
+def write_pictures(
+    videos: list[sqlite3.Row], out: Path, config: CurateConfig, manifest: Manifest, there: Nodes | None, report: Curated
+) -> Iterator[sqlite3.Row]:
+    """The selected pictures that are not there yet, here or by the nodes of a cluster; gives each video after it."""
+
+    def record(path: str, made: list[Wanted], note: str | None) -> None:
+        record_pictures(made, manifest)
+        report.written += len(made)
+        if note:
+            report.notes[path] = note
+
+    if there is not None:
+        for path, made, note in there.make_pictures({v["path"]: wanted_of(v, out, manifest) for v in videos}):
+            record(path, made, note)
+    for video in videos:
+        if there is None and (wanted := wanted_of(video, out, manifest)):
+            record(video["path"], *make_pictures(Path(video["path"]), wanted, out, config.threads))
+        yield video
 
 
 def remove_pictures(out: Path, manifest: Manifest, report: Curated) -> None:
@@ -263,13 +256,16 @@ def curate(config: CurateConfig) -> Curated:
     scorer = make_scorer(config.scorer, weights=config.icnet_weights, device=config.device, seed=config.seed)
     out = Path(config.out)
     report = Curated()
-    with alone(out, "curate"), Manifest(out / "manifest.sqlite") as manifest:
-        videos = scan_all(config, scorer, manifest, report)
+    with (
+        alone(out, "curate"),
+        Manifest(out / "manifest.sqlite") as manifest,
+        nodes(config, scorer) as there,
+    ):
+        videos = scan_all(config, scorer, manifest, there, report)
         select_all(videos, config, scorer.name, manifest, report, read_strikes(out / "strike.txt", manifest, report))
         (out / "sheets").mkdir(exist_ok=True)
         with Progress("pictures", len(videos), "videos") as progress:
-            for video in videos:
-                write_pictures(video, out, config, manifest, report)
+            for video in write_pictures(videos, out, config, manifest, there, report):
                 write_contact_sheet(video, out / "sheets", scorer.name, manifest)
                 progress.advance(1, Path(video["path"]).name)
         remove_pictures(out, manifest, report)

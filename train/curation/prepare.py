@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -160,6 +160,37 @@ def work(job: Job, config: PrepareConfig, measured: np.ndarray) -> tuple[int, in
     return gt.shape[1], gt.shape[0]
 
 
+def attempt(job: Job, config: PrepareConfig, measured: np.ndarray) -> tuple[int, int] | Rejected:
+    """:func:`work`, with the reason where it cannot be done."""
+    try:
+        return work(job, config, measured)
+    except Rejected as error:
+        return error
+    except (cv2.error, MemoryError) as error:  # of one picture's size or content
+        return Rejected(f"cannot be made: {error or type(error).__name__}")
+
+
+Results = Iterator[tuple[Job, tuple[int, int] | Rejected]]
+
+
+def here(todo: list[Job], config: PrepareConfig, measured: np.ndarray) -> Results:
+    """(job, result) by threads of this process."""
+    with ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool:
+        yield from zip(todo, pool.map(lambda job: attempt(job, config, measured), todo))
+
+
+def on_nodes(todo: list[Job], config: PrepareConfig, measured: np.ndarray) -> Results:
+    """(job, result) by the nodes of a cluster, as they are done."""
+    from ..cluster import crew_for, spread
+
+    back = {replace(job, source=job.source.absolute()): job for job in todo}
+    if back:
+        elsewhere = replace(config, source=os.path.abspath(config.source), out=os.path.abspath(config.out))
+        with crew_for(config.cluster, attempt, (elsewhere, measured)) as crew:
+            for item, result in spread(crew, list(back), Path(config.out), [config.source]):
+                yield back[item], result
+
+
 def jobs(config: PrepareConfig, manifest: Manifest, report: Prepared) -> Iterator[Job]:
     """One per picture of the source folder, or the one picture, in the order of names; ``report`` is told of what is
     none.
@@ -282,14 +313,6 @@ def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
     where, measured = str(out.resolve()), hashes(config.apart)
     settings = settings_of(config, measured)
 
-    def attempt(job: Job) -> tuple[int, int] | Rejected:
-        try:
-            return work(job, config, measured)
-        except Rejected as error:
-            return error
-        except (cv2.error, MemoryError) as error:  # of one picture's size or content
-            return Rejected(f"cannot be made: {error or type(error).__name__}")
-
     todo, kept, foreign = [], set(), []
     for job in jobs(config, manifest, report):
         kept.add(job.target)
@@ -303,11 +326,8 @@ def prepare_all(config: PrepareConfig, manifest: Manifest) -> Prepared:
     if not config.force:
         refuse(out, "prepare", foreign)
     announce(todo, where, manifest)
-    with (
-        Progress("prepare", len(todo), "pictures") as progress,
-        ThreadPoolExecutor(config.threads or os.cpu_count() or 1) as pool,
-    ):
-        for job, result in zip(todo, pool.map(attempt, todo)):
+    with Progress("prepare", len(todo), "pictures") as progress:
+        for job, result in (on_nodes if config.cluster else here)(todo, config, measured):
             record(job, result, where, f"{settings} {job.full_height}", manifest, report)
             progress.advance(1, job.source.name)
     remove_stale(where, kept, config, manifest, report)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -80,10 +82,20 @@ def notes_of(video: Video) -> str | None:
     return "; ".join(notes) or None
 
 
-def look(
-    path: Path, prefix: str, config: CurateConfig, scorer: Scorer, progress: Callable[[float], None]
-) -> tuple[Video, list[dict], dict[int, float]]:
-    """Decode ``path``: its description, rows of ``frames``, and scores by packet. ``progress`` gets the share done.
+@dataclass(frozen=True)
+class Seen:
+    """What there is to say of a video that was decoded; plain values, which JSON and SQLite hold."""
+
+    columns: dict[str, Any]
+    """Of its row of ``videos``."""
+    frames: list[dict[str, Any]]
+    """Rows of ``frames``."""
+    scores: dict[int, float]
+    """By packet."""
+
+
+def look(path: Path, prefix: str, config: CurateConfig, scorer: Scorer, progress: Callable[[float], None]) -> Seen:
+    """Decode ``path``. ``progress`` gets the share done.
 
     Raises:
         Unsuitable: nothing is to be had from this video; the text says why.
@@ -110,7 +122,7 @@ def look(
         score()
     for row, gop in zip(rows, gop_lengths([row["packet"] for row in rows], video.packets)):
         row["gop"] = gop
-    return video, rows, scores
+    return Seen(columns_of(video), rows, scores)
 
 
 def is_scanned(row: sqlite3.Row | None, mark: str, scorer: str, config: CurateConfig, manifest: Manifest) -> bool:
@@ -134,6 +146,9 @@ def columns_of(video: Video) -> dict[str, object]:
     }
 
 
+Look = Callable[[Path, str, CurateConfig, Scorer, Callable[[float], None]], Seen]
+
+
 def scan(
     path: Path,
     key: str,
@@ -142,6 +157,7 @@ def scan(
     scorer: Scorer,
     manifest: Manifest,
     progress: Callable[[float], None] = lambda share: None,
+    look: Look = look,
 ) -> str | None:
     """Bring the manifest up to date with one video; returns the reason where it was refused.
 
@@ -149,6 +165,7 @@ def scan(
         key: the video's path in the manifest.
         mark: its content's fingerprint.
         progress: called with the share of the video that was read.
+        look: what decodes it, or knows what somebody else saw.
     """
     row = manifest.one("SELECT * FROM videos WHERE path = ?", key)
     if is_scanned(row, mark, scorer.name, config, manifest):
@@ -158,11 +175,11 @@ def scan(
         with manifest.transaction():
             manifest.execute("DELETE FROM videos WHERE path = ?", key)
             manifest.execute("UPDATE videos SET path = ? WHERE id = ?", key, twin["id"])
-        return scan(path, key, mark, config, scorer, manifest, progress)
+        return scan(path, key, mark, config, scorer, manifest, progress, look)
     try:
         if twin is not None:
             raise Unsuitable(f"same content as {twin['path']}")
-        video, rows, scores = look(path, mark, config, scorer, progress)
+        seen = look(path, mark, config, scorer, progress)
     except Unsuitable as error:
         with manifest.transaction():
             manifest.execute("DELETE FROM videos WHERE path = ?", key)
@@ -171,12 +188,12 @@ def scan(
     with manifest.transaction():
         if row is None or row["fingerprint"] != mark or row["status"] != "scanned":
             manifest.execute("DELETE FROM videos WHERE path = ?", key)
-            number = manifest.put("videos", {"path": key, "fingerprint": mark, **columns_of(video)})
-            manifest.put_all("frames", ({"video": number, **one} for one in rows))
+            number = manifest.put("videos", {"path": key, "fingerprint": mark, **seen.columns})
+            manifest.put_all("frames", ({"video": number, **one} for one in seen.frames))
         else:  # seen before by another scorer: its frames stay
             number = row["id"]
         frames = {r["packet"]: r["id"] for r in manifest.rows("SELECT id, packet FROM frames WHERE video = ?", number)}
-        for packet, value in scores.items():
+        for packet, value in seen.scores.items():
             manifest.put("scores", {"frame": frames[packet], "scorer": scorer.name, "score": value}, replace=True)
         manifest.put("scans", {"video": number, "scorer": scorer.name, "stride": config.selection.stride}, replace=True)
     return None

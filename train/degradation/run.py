@@ -39,6 +39,8 @@ class DegradeConfig:
     """Degradations of each drawing; from the second on their names end in _1, _2..."""
     workers: int = 2
     seed: int = 0
+    cluster: str = ""
+    """"auto", "local" or HOST:PORT of its head: by the nodes of a Ray cluster instead of workers here."""
     force: bool = False
     """Replace files that are in the way and that this step did not write."""
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
@@ -133,30 +135,62 @@ def run_degrade(config: DegradeConfig) -> DegradeReport:
         return _degrade_all(config, todo)
 
 
+Wanted = tuple[Path, Path, tuple[int, ...]]
+
+
+def _attempt(wanted: Wanted, config: DegradationConfig) -> str | None:
+    """Degrade one drawing; why it cannot be, or None.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    source, target, numbers = wanted
+    try:
+        _work(source, target, config, numbers)
+    except (VsapisrError, OSError, cv2.error, av.FFmpegError, MemoryError) as error:
+        if isinstance(error, OSError) and no_room(error):
+            raise
+        return str(error) or type(error).__name__
+    return None
+
+
+def _here(config: DegradeConfig, wanted: list[Wanted]) -> Iterator[tuple[Path, str | None]]:
+    """(drawing, why it was refused) by worker processes, as they are done."""
+    with processes(config.workers) as pool:
+        futures = {pool.submit(_attempt, one, config.degradation): one[0] for one in wanted}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except OSError:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _on_nodes(config: DegradeConfig, wanted: list[Wanted]) -> Iterator[tuple[Path, str | None]]:
+    """The same by a cluster."""
+    from ..cluster import crew_for, spread
+
+    names = {one[0].absolute(): one[0] for one in wanted}
+    items = [(source.absolute(), target.absolute(), numbers) for source, target, numbers in wanted]
+    if items:
+        with crew_for(config.cluster, _attempt, (config.degradation,)) as crew:
+            for item, refused in spread(crew, items, Path(config.out), [config.source]):
+                yield names[item[0]], refused
+
+
 def _degrade_all(config: DegradeConfig, todo: list[tuple[Path, Path, tuple[int, ...]]]) -> DegradeReport:
     """What :func:`run_degrade` does, with ``out`` to itself."""
     out, report = Path(config.out), DegradeReport()
-    with (
-        Progress("degrade", len(todo), "pictures") as progress,
-        processes(config.workers) as pool,
-    ):
-        futures = {}
-        for source, target, numbers in todo:
-            if _is_whole(target):
-                report.known += 1
-                progress.skip(1)
-            else:
-                futures[pool.submit(_work, source, target, config.degradation, numbers)] = source
-        for future in as_completed(futures):
-            try:
-                future.result()
+    with Progress("degrade", len(todo), "pictures") as progress:
+        wanted = [one for one in todo if not _is_whole(one[1])]
+        report.known = len(todo) - len(wanted)
+        progress.skip(report.known)
+        for source, refused in (_on_nodes if config.cluster else _here)(config, wanted):
+            if refused is None:
                 report.written += 1
-            except (VsapisrError, OSError, cv2.error, av.FFmpegError, MemoryError) as error:
-                if isinstance(error, OSError) and no_room(error):
-                    pool.shutdown(cancel_futures=True)
-                    raise
-                report.refused[str(futures[future])] = str(error) or type(error).__name__
-            progress.advance(note=futures[future].name)
+            else:
+                report.refused[str(source)] = refused
+            progress.advance(note=source.name)
     lines = [target.with_suffix(".json").read_text() for _, target, _ in todo if target.with_suffix(".json").exists()]
     write_words(out / "draws.jsonl", "".join(line + "\n" for line in lines))
     return report

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ClusterError, VsapisrError
 from .connect import Node, brief, connect, nodes
-from .hand import AT_ONCE, Hand
+from .hand import Hand
 from .handing import Handing
 
 __all__ = ["Crew", "Member"]
@@ -146,7 +146,7 @@ class Crew:
             num_cpus=min(1, node.cores) if self.gpu else self.group(node),
             max_restarts=-1,
             max_task_retries=RETRIES,
-            concurrency_groups={"work": AT_ONCE, "news": 1},
+            concurrency_groups={"work": self.kind.at_once, "news": 1},
         )(self.kind)
         bound = NodeAffinitySchedulingStrategy(node.id, soft=False)
         actor = remote.options(scheduling_strategy=bound).remote(self.group(node), *self.arguments)

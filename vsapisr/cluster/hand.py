@@ -14,8 +14,11 @@ AT_ONCE = 2  # tasks of a hand: while one ends (an encoder, a disk), the next is
 class Hand:
     """Does tasks in a process of its own; what it does is the subclass's.
 
-    Its methods are called by threads: ``run`` by up to AT_ONCE, ``news`` by one, the others by another one.
+    Its methods are called by threads: ``run`` by ``at_once`` of them, ``news`` by one, the others by another one.
     """
+
+    at_once = AT_ONCE
+    """Tasks in work; it has got up to AT_ONCE."""
 
     def __init__(self, cores: int):
         """``cores`` are its own."""
