@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError, ClusterError
 
-__all__ = ["Node", "brief", "connect", "nodes"]
+__all__ = ["Node", "answers", "brief", "connect", "nodes"]
 
 INSTALL = '--cluster needs Ray: pip install "vsapisr[cluster]"'
 STORE = 80 << 20  # bytes of a local cluster's object store, about the least that Ray takes: nothing is kept there
@@ -49,6 +50,8 @@ def connect(address: str) -> Any:
         raise ArgumentError(INSTALL) from None
     if address not in ("auto", "local") and (":" not in address or "://" in address):
         raise ArgumentError(f"cluster must be auto, local or HOST:PORT of the head, got {address!r}")
+    if ":" in address and not answers(address):  # Ray would try for minutes
+        raise ClusterError(f"there is no Ray cluster at {address!r}: nothing answers there")
     given: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         given |= {"object_store_memory": STORE, "include_dashboard": False}
@@ -61,6 +64,16 @@ def connect(address: str) -> Any:
     except Exception as error:  # Ray has no type of its own for versions that differ, or a node that is missing
         raise ClusterError(f"the Ray cluster at {address!r} cannot be used ({brief(error)})") from None
     return ray
+
+
+def answers(address: str) -> bool:
+    """Does something listen at HOST:PORT?"""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def nodes(ray: Any) -> list[Node]:

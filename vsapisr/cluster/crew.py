@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ClusterError, VsapisrError
-from .connect import Node, brief, connect, nodes
+from .connect import Node, answers, brief, connect, nodes
 from .hand import Hand
 from .handing import Handing
 
@@ -17,6 +17,7 @@ __all__ = ["Crew", "Member"]
 
 GROUP = 8  # cores of a hand at most where there is no GPU: more hands use them better than one with more threads
 RETRIES = 3  # of a task by Ray, on a hand whose process died
+HEADLESS = 20.0  # seconds that the head may be away
 PATIENCE = 120.0  # seconds for the first hands to be ready; a node may be busy with other people's work
 
 Told = Callable[[dict[str, Any]], None]
@@ -68,7 +69,8 @@ class Crew:
         self.nodes: dict[str, Node] = {}
         self.unfit: set[tuple[str, Hashable]] = set()
         self.begun = False
-        self.looked = 0.0
+        self.looked = self.heard = time.monotonic()
+        """When nodes were looked at, and when the head answered."""
         found = nodes(self.ray)
         self.gpu = any(node.gpus for node in found) if gpu is None else gpu
         if not any(self.places(node) for node in found):
@@ -120,7 +122,18 @@ class Crew:
         return min(self.cores or GROUP, max(1, node.cores))
 
     def muster(self) -> None:
-        """Look who is there: hands for new nodes, none on nodes that are gone, and who has got ready."""
+        """Look who is there: hands for new nodes, none on nodes that are gone, and who has got ready.
+
+        Raises:
+            ClusterError: the head has been away for too long.
+        """
+        self.looked = time.monotonic()
+        head = self.ray.get_runtime_context().gcs_address
+        if not answers(head):  # asking it would end this process after a minute
+            if time.monotonic() - self.heard > HEADLESS:
+                raise ClusterError(f"the head of the cluster ({head}) is gone: start it, then the same command goes on")
+            return
+        self.heard = time.monotonic()
         alive = {node.id: node for node in nodes(self.ray)}
         for member in [member for member in self.members if member.node.id not in alive]:
             self.members.remove(member)
@@ -135,7 +148,6 @@ class Crew:
                     self.say(f"node {node} has joined")
         for member in list(self.members):
             self.welcome(member)
-        self.looked = time.monotonic()
 
     def hired(self, node: Node) -> Member:
         """A new hand on a node."""

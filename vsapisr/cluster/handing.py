@@ -165,6 +165,8 @@ class Handing:
             return
         member.ready = member.ready or member.actor.ready.remote()
         self.deaths[task] += 1
-        self.crew.say(f"a worker on node {member.node} is gone ({brief(error)}); what it had in work goes to others")
+        kind = type(error).__name__
+        self.crew.say(f"a worker on node {member.node} is gone ({kind}); what it had in work goes to others")
         if self.deaths[task] >= DEATHS:
-            self.error = ClusterError(f"workers that have {task} in work end again and again ({brief(error)})")
+            words = f"workers end again and again with {task} in work, the last on node {member.node}"
+            self.error = ClusterError(f"{words} ({brief(error)})")

@@ -18,7 +18,7 @@ from ..config import UpscaleConfig
 from ..errors import ClusterError, VsapisrError
 from .chunk import Done, Place, Worker, check
 from .identity import identities
-from .places import clear_leftovers
+from .places import HOST, clear_leftovers
 from .plan import Plan, Told, Work, silent
 from .run import Render
 
@@ -92,7 +92,7 @@ class Renderer(Hand):
             found += [f"has {key} {here.get(key)} instead of {value}" for key, value in asked.plugins
                       if here.get(key) != value]  # fmt: skip
             clear_leftovers(work.folder.path)
-            probe = work.folder.path / f".check.{os.getpid()}"
+            probe = work.folder.path / f".check.{HOST}.{os.getpid()}.part.txt"
             probe.touch()
             probe.unlink()
         except VsapisrError as error:
@@ -178,6 +178,7 @@ def render_on(crew: Crew) -> Render:
     """What :func:`.run.upscale_video` takes as ``render``: the chunks that are missing, by the workers of ``crew``."""
 
     def render(work: Work, missing: list[int], place: Place, told: Told) -> None:
+        crew.told = told
         fitting(crew, work.plan)
         plan = os.path.abspath(work.folder.plan)
         seen: Counter[int] = Counter()

@@ -40,11 +40,12 @@ def write_json(path: Path, value: Any) -> None:
         part.write_text(json.dumps(value, ensure_ascii=True, separators=(",", ":")), encoding="ascii")
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Remove what killed processes of this machine left in ``folder``; others may be at work on theirs."""
+def clear_leftovers(folder: Path, everyone: bool = False) -> None:
+    """Remove what killed processes of this machine left in ``folder``; others may be at work on theirs. ``everyone``:
+    what theirs would become is not wanted any more."""
     for path in folder.glob(".*.part.*"):
         named = LEFTOVER.fullmatch(path.name)
-        if named and named["host"] == HOST and not psutil.pid_exists(int(named["pid"])):
+        if named and (everyone or (named["host"] == HOST and not psutil.pid_exists(int(named["pid"])))):
             path.unlink(missing_ok=True)
 
 
@@ -88,6 +89,6 @@ class Folder:
         for path in self.path.glob("*"):
             if re.fullmatch(r"(\d{6}\.(mkv|json)|plan\.json|times\.json|index.*\.bsindex)", path.name):
                 path.unlink(missing_ok=True)
-        clear_leftovers(self.path)
+        clear_leftovers(self.path, everyone=True)
         with suppress(OSError):
             self.path.rmdir()
