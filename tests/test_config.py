@@ -80,3 +80,9 @@ def test_one_number_stands_for_both_sides(tilesize, tile):
 def test_frozen():
     with pytest.raises(AttributeError):
         UpscaleConfig().overlap = 8
+
+
+def test_what_is_far_too_long_is_not_repeated_whole():
+    with pytest.raises(ArgumentError, match=r"got 'x+\.\.\.x+'$") as caught:
+        UpscaleConfig(precision="x" * 100000)
+    assert len(str(caught.value)) < 500

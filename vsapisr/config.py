@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .errors import ArgumentError
+from .errors import ArgumentError, quoted
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 SCALE = 4  # of the networks that this project trains; of the one in use see networks/descriptor.py
@@ -72,7 +72,7 @@ class UpscaleConfig:
         if self.guard not in (0, 1):
             raise ArgumentError(f"guard must be 0 (off) or 1, got {self.guard}")
         if self.precision not in PRECISIONS:
-            raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, got {quoted(self.precision)}")
         if not 0 <= self.batch <= 64:
             raise ArgumentError(f"batch must be 0 (automatic) to 64, got {self.batch}")
         if not 0 <= self.num_streams <= 16:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "ClipError", "ClusterError", "DeviceError", "VideoError", "VsapisrError", "WeightsError"]
+__all__ = [
+    "ArgumentError",
+    "ClipError",
+    "ClusterError",
+    "DeviceError",
+    "VideoError",
+    "VsapisrError",
+    "WeightsError",
+    "quoted",
+]
 
 
 class VsapisrError(Exception):
@@ -31,3 +40,8 @@ class VideoError(VsapisrError, RuntimeError):
 
 class ClusterError(VsapisrError, RuntimeError):
     """A cluster cannot be used, or a node of it does not fit."""
+
+
+def quoted(value: str, most: int = 300) -> str:
+    """``value`` in quotes for a message; of a longer one the middle is left out."""
+    return repr(value if len(value) <= most else f"{value[: most // 2]}...{value[-most // 2 :]}")

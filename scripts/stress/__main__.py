@@ -55,7 +55,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     chosen, results = options(), []
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the children too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = chosen.parts or list(PARTS)
     for name in names:
         part, deadline = PARTS[name], None
@@ -74,6 +74,8 @@ def main() -> int:
             results.append(run_part(part, count, chosen.seed, deadline, seen=seen))
             progress.close()
         show(results[-1])
+        if results[-1].stopped:
+            break
     if chosen.json:
         with finished(chosen.json) as path:
             path.write_text(json.dumps([asdict(result) for result in results], indent=1), encoding="utf-8")

@@ -125,6 +125,8 @@ def clip_of(rng: random.Random) -> tuple[vs.VideoNode, str]:
     properties = {
         name: rng.choice(values) for name, values in PROPERTIES.items() if rng.random() < (0.02 if tame else 0.25)
     }
+    if "_Range" in properties:  # another name of the same
+        properties.pop("_ColorRange", None)
     if properties:
         clip = clip.std.SetFrameProps(**properties)
     return clip, f"{format.name} {width}x{height} {properties or ''}".strip()

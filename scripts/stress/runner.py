@@ -33,6 +33,8 @@ class Result:
     failures: list[tuple[int, Outcome]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    stopped: bool = False
+    """By Ctrl-C or SIGTERM; what was found until then is in it."""
 
     def add(self, index: int, outcome: Outcome) -> None:
         self.cases += 1
@@ -50,12 +52,15 @@ def run_part(
     """Run ``count`` cases from number ``first`` on; none begins after ``deadline`` (by ``time.monotonic``)."""
     result, began = Result(part.name, seed), time.monotonic()
     index, end = first, first + count
-    while index < end and (deadline is None or time.monotonic() < deadline):
-        last = min(index + SHARE, end)
-        for number, outcome in share(part, seed, list(range(index, last)), deadline):
-            result.add(number, outcome)
-            seen(number, outcome)
-            index = number + 1
+    try:
+        while index < end and (deadline is None or time.monotonic() < deadline):
+            last = min(index + SHARE, end)
+            for number, outcome in share(part, seed, list(range(index, last)), deadline):
+                result.add(number, outcome)
+                seen(number, outcome)
+                index = number + 1
+    except KeyboardInterrupt:
+        result.stopped = True
     result.seconds = time.monotonic() - began
     return result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..config import UpscaleConfig
-from ..errors import DeviceError
+from ..errors import DeviceError, quoted
 from ..networks import forms
 from .forked import usable_here
 from .memory import lacks_memory
@@ -23,7 +23,7 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+        raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {quoted(name)}")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise DeviceError(f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device")

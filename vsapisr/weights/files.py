@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import WeightsError, quoted
 from ..networks.grl import GRL, GRLConfig
 from . import published
 from .foreign import what_else
@@ -70,13 +70,13 @@ def find(model: str) -> Path:
     if path.is_dir():
         inside = path / "best.pth"
         hint = f"; the weights in it are {str(inside)!r}" if inside.is_file() else ""
-        raise WeightsError(f"model {model!r} is a folder, not a weight file{hint}")
+        raise WeightsError(f"model {quoted(model, 700)} is a folder, not a weight file{hint}")
     if path.is_file():
         return path
     if path.suffix in SUFFIXES or len(path.parts) > 1:
-        raise WeightsError(f"model file {model!r} does not exist")
+        raise WeightsError(f"model file {quoted(model, 700)} does not exist")
     raise WeightsError(
-        f"unknown model {model!r}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path"
+        f"unknown model {quoted(model)}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path"
     )
 
 
