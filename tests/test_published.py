@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from scripts.stress import downloads
 from train.losses import files as feature_files
 from vsapisr import upscale_image
 from vsapisr.cli import info
@@ -247,3 +248,42 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, tmp_path):
     assert any("apisr-grl-gan: published, not on this machine" in line for line in info.overview())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert published.cache_folder() == tmp_path / "vsapisr"
+
+
+def test_several_fetches_at_once_do_not_disturb_each_other(publish, cache, content):
+    publish("good", hashlib.sha256(content).hexdigest())
+    model, both = published.PUBLISHED["small"], threading.Barrier(4)
+
+    def told(done: int, total: int | None) -> None:
+        if not done:
+            both.wait(30)  # all have begun before one ends
+
+    def get() -> None:
+        fetched.append(published.obtain(model, cache / model.file, told, again=True).fresh)
+
+    fetched: list[bool] = []
+    threads = [threading.Thread(target=get) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert fetched == [True] * 4 and [path.name for path in cache.iterdir()] == ["good.pth"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 F\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 F\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/9.9 x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: " + "9" * 5000 + "\r\n\r\nPK",
+        "HTTP/1.1 500 \x1b[31m\r\nContent-Length: 0\r\n\r\n",
+        "",
+    ],
+)
+def test_whatever_a_server_says_is_one_line(cache, answer):
+    with downloads.server(lambda send, _: send(answer.encode()), 0) as url, pytest.raises(FetchError) as caught:
+        model = Published(url=url, file="x.pth", sha256="0" * 64, licence="")
+        published.obtain(model, cache / "x.pth")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600 and not list(cache.iterdir())

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ def finished(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; its ``filename`` is ``path``.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # no number of the process: threads share it, and containers that share the folder may have the same ones
+    part = path.with_name(f".{path.stem}.{secrets.randbelow(10**9)}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)

@@ -26,6 +26,8 @@ PARTS = {
         Part("ends", "many threads, and ends in the middle", _later("ends"), 2800, 4),
         Part("files", "hostile and damaged files", _later("files"), 10000, 12),
         Part("kills", "vsapisr upscale killed at random moments", _later("kills"), 100, 0, 600.0),
+        Part("downloads", "fetches from servers that lie and break off", _later("downloads"), 2000, 20),
+        Part("steps", "every step under faults", _later("steps"), 200, 1, 1800.0),
         Part("soak", "what grows when a thing is done thousands of times", _later("soak"), 12, 0, 7200.0),
     )
 }

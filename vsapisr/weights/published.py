@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import secrets
 import shutil
 import sys
 import urllib.error
@@ -128,7 +129,8 @@ def obtain(model: Published, path: Path, told: Told = lambda done, total: None, 
     Raises:
         FetchError: no network, an answer that is not the file, or nowhere to write it.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # of this fetch alone: threads share a process, and containers that share the folder may have the same numbers
+    part = path.with_name(f".{path.name}.{secrets.randbelow(10**9)}.part")
     try:
         if path.is_file() and not again:
             found = hash_of(path)
@@ -155,7 +157,7 @@ def download(url: str, target: Path, told: Told) -> str:
     digest, done = hashlib.sha256(), 0
     with connect(url) as answer:
         length = answer.headers.get("Content-Length")
-        total = int(length) if length and length.isdecimal() else None
+        total = int(length) if length and length.isdecimal() and len(length) < 19 else None
         if total is not None and total > (free := shutil.disk_usage(target.parent).free):
             raise FetchError(f"{target.parent} has {free / 1e6:.1f} MB left; the model needs {total / 1e6:.1f} MB")
         told(0, total)
@@ -177,15 +179,15 @@ def connect(url: str) -> http.client.HTTPResponse:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        raise FetchError(f"{url} answered {error.code} {error.reason}") from None
+        raise FetchError(f"{url} answered {error.code} {brief(error.reason)}") from None
     except urllib.error.URLError as error:
         reason = getattr(error.reason, "strerror", None) or error.reason
-        raise FetchError(f"cannot reach {url} ({reason}); is there a network?") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise FetchError(f"cannot reach {url} ({error or type(error).__name__})") from None
+        raise FetchError(f"cannot reach {url} ({brief(reason)}); is there a network?") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:  # the last of places and lengths that are none
+        raise FetchError(f"cannot reach {url} ({brief(error) or type(error).__name__})") from None
     if url.startswith("https:") and not answer.url.startswith("https:"):
         answer.close()
-        raise FetchError(f"{url} leads to {answer.url}, which is not encrypted; refused")
+        raise FetchError(f"{url} leads to {brief(answer.url)}, which is not encrypted; refused")
     return answer
 
 
@@ -193,8 +195,15 @@ def receive(answer: http.client.HTTPResponse, url: str, done: int) -> bytes:
     """The next bytes; kept apart from writing them, since either fails with OSError."""
     try:
         return answer.read(CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise FetchError(f"{url} broke off after {done} bytes ({error or type(error).__name__}); try again") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = brief(error) or type(error).__name__
+        raise FetchError(f"{url} broke off after {done} bytes ({why}); try again") from None
+
+
+def brief(said: object) -> str:
+    """What a server or a library said, on one line that is not too long."""
+    text = " ".join(str(said).split())
+    return (text if text.isprintable() else ascii(text)[1:-1])[:200]
 
 
 def check(model: Published, path: Path, found: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -135,7 +136,7 @@ def cached(name: str, make: Callable[[], dict]) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         value = make()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{secrets.randbelow(10**9)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
