@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from .bridge import fake as fake  # a fixture of several modules
+# Threads of OpenMP that wait for one another give the core away instead of turning in circles on it. Tests call PyTorch
+# from several threads at once, each with a team of its own: on a busy machine they took 30 times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from .bridge import fake as fake
 from .skips import too_many
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -268,6 +268,15 @@ def test_children_upscale_too(tmp_path, method):
     assert ("torch's threads were not: going on with one" in done.stderr) == (method == "fork")
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_give_the_core_away_unless_told_otherwise(given, used):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    code = "import os, sys, vsapisr; print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'])"
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", used]
+
+
 OPEN = """
     import os, sys
     import vapoursynth as vs

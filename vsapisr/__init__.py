@@ -5,12 +5,17 @@ Importing this does not import torch; using :func:`load_model` or :func:`upscale
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .errors import ArgumentError, ClipError, DeviceError, VsapisrError, WeightsError
 
 if TYPE_CHECKING:
     from .api import load_model, upscale_image
+
+# Read when PyTorch is loaded. Its threads otherwise turn in circles while they wait for one another, on cores that an
+# encoder beside them could use: docs/performance.md.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.2.0"
 __all__ = [
