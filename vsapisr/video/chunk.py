@@ -98,12 +98,16 @@ class Worker:
             for index, n, frame in frames:
                 first, stop = self.work.plan.chunks[index]
                 if n == first:
+                    while len(waiting) > 1:  # an encoder of 4K may hold a gigabyte: one at work, one that ends
+                        yield waiting.popleft().finish()
                     waiting.append(_Chunk(self.work, index))
                 waiting[-1].put(frame, self.told)
                 if n == stop - 1:
                     waiting[-1].end()
-                while len(waiting) > 1 and (waiting[0].writer.over() or len(waiting) > 2):
+                while waiting[0].put_all and waiting[0].writer.over():
                     yield waiting.popleft().finish()
+                    if not waiting:
+                        break
             while waiting:
                 yield waiting.popleft().finish()
         finally:

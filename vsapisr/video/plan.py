@@ -32,6 +32,7 @@ def silent(event: dict[str, Any]) -> None:
 
 
 LAYOUT = 1  # of the files in a work folder
+MOST_THREADS = 16  # of an encoder, which holds a frame or more for each
 LONGEST = 3  # times the chunk's length: then it ends without an I-frame
 
 
@@ -230,7 +231,7 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder, told
         pixel_format=pixel_format,
         tags=tags_of(clip),
         rate=(rate.numerator, rate.denominator),
-        threads=os.cpu_count() or 1,
+        threads=min(cores(), MOST_THREADS),
         total=clip.num_frames,
         chunks=tuple(divide(first, stop, list(seen.cuts), shortest, LONGEST * shortest)),
         holes=tuple(seen.scan.holes),
@@ -283,6 +284,11 @@ def look(source: Source | None, settings: VideoSettings, folder: Folder, told: T
         )
     clip = frozen(clip, found.holes)
     return Seen(clip=clip, pts=pts, unit=unit, scan=found, cuts=tuple(cuts), lost=tuple(lost), threads=threads)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def looked(told: Told, total: int, done: int) -> None:
