@@ -129,6 +129,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     (folder / "cut.png").write_bytes(whole.getvalue()[:6000])
     (folder / "text.png").write_text("no image")
     (folder / "empty.jpg").touch()
+    (folder / "empty.mkv").touch()
     (folder / "folder.png").mkdir()
     Image.fromarray(np.zeros((4, 4), np.float32)).save(folder / "float.tiff")
     half = whole.getvalue()[:6000]  # as some interrupted downloads leave it: of full length
@@ -139,6 +140,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "text.png": " is no image that can be read",
         "gone.png": " does not exist",
         "empty.jpg": " is no image that can be read",
+        "empty.mkv": " is no video that can be read",
         "folder.png": " is a folder without pictures or videos",
         "float.tiff": " has samples of a kind that is not supported (mode F)",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -15,6 +16,7 @@ import pytest
 from vsapisr.config import UpscaleConfig
 from vsapisr.errors import ArgumentError, VideoError
 from vsapisr.networks.grl import GRLConfig
+from vsapisr.video import chunk
 from vsapisr.video.chunk import Worker, run_chunk
 from vsapisr.video.join import join
 from vsapisr.video.plan import Work, divide, prepare
@@ -171,6 +173,41 @@ def test_another_source_or_setting_is_not_mixed(model, source, tmp_path):
     with pytest.raises(VideoError, match="is there already and not what this call makes; --force"):
         upscale_video(source, target, wish(model))
     assert target.read_bytes() == b"a person's"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux binds processes to cores")
+def test_threads_are_those_of_this_process(model, source, tmp_path):
+    had = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(had)})
+        assert prepare(source, tmp_path / "a.mkv", wish(model)).plan.threads == 1
+    finally:
+        os.sched_setaffinity(0, had)
+
+
+def test_no_more_than_two_encoders_at_once(model, source, tmp_path, monkeypatch):
+    alive: set[int] = set()
+    most = []
+
+    class Counted(chunk.ChunkWriter):
+        def __init__(self, path, plan):
+            alive.add(id(self))
+            most.append(len(alive))
+            super().__init__(path, plan)
+
+        def over(self):
+            return False  # as one that takes long
+
+        def finish(self):
+            super().finish()
+            alive.discard(id(self))
+
+    monkeypatch.setattr(chunk, "ChunkWriter", Counted)
+    work = prepare(source, tmp_path / "b.mkv", wish(model))
+    worker = chunk.Worker(work.folder.plan)
+    done = [one.index for one in worker.run_many(work.missing())]
+    worker.close()
+    assert done == list(range(len(work.plan.chunks))) and len(done) > 2 and max(most) == 2
 
 
 def test_division():

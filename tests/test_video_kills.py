@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from vsapisr.config import UpscaleConfig
 from vsapisr.video.run import upscale_video
 from vsapisr.video.settings import VideoSettings
 
-from .clips import truncated
+from .clips import damaged, drawing, truncated, write_clip
 from .episodes import episode
 from .test_video import CUTS, VFR, model
 from .test_video_sources import lanczos, shown
@@ -85,13 +86,16 @@ def test_killed_at_any_moment(model, tmp_path):
 
 
 def test_a_season(model, tmp_path, monkeypatch):
-    """One is damaged, one no video, one done before, one refused: all others are right."""
+    """Of twelve episodes one is damaged, one no video, one done before, two refused: all others are right."""
     for module in ("plan", "chunk"):
         monkeypatch.setattr(f"vsapisr.video.{module}.enlarged", lanczos)
     folder, out = tmp_path / "Vol. 1", tmp_path / "out.v2"
     (folder / "extras").mkdir(parents=True)
-    for n in range(5):
+    for n in range(12):
         episode(folder / f"ep{n}.mkv", VFR, intra=CUTS, rich=False, tags=(6, 2, 2, 1 + n % 2))
+    damaged(folder / "ep6.mkv", tmp_path / "damaged.mkv", 5)
+    (tmp_path / "damaged.mkv").replace(folder / "ep6.mkv")
+    write_clip(folder / "ep7.mkv", [drawing(1, 64, 48)] * 4, "mpeg2video", options={"flags": "+ildct+ilme", "top": "1"})
     episode(folder / "extras" / "ep0.mkv", VFR[:5], rich=False)
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "extras" / "cover.png")
     (folder / "readme.txt").write_text("not a video")
@@ -99,25 +103,34 @@ def test_a_season(model, tmp_path, monkeypatch):
     truncated(folder / "ep1.mkv", folder / "cut.mkv", 0.02)
     words = ["--model", model, "--device", "cpu", "--encoder", "libx264", "--preset", "ultrafast", "--chunk", "0.2"]
 
-    def call(*more):
-        return CliRunner().invoke(app, ["upscale", str(folder), "--recursive", "--output", str(out), *words, *more])
+    def call(given=folder):
+        return CliRunner().invoke(app, ["upscale", str(given), "--recursive", "--output", str(out), *words])
 
-    assert call("--frames", "5").exit_code == 0
-    (out / "ep3_4x.mkv").unlink()
-    (out / "ep4_4x.mkv").unlink()
+    assert call(folder / "ep0.mkv").exit_code == 0
+    before = (out / "ep0_4x.mkv").stat().st_mtime_ns
     (out / "ep2_4x.mkv").write_bytes(b"a person's")
     first = call()
     assert first.exit_code == 1
+    assert f"ep0.mkv -> {out / 'ep0_4x.mkv'}, done before" in first.stderr
     assert "ep2_4x.mkv is there already and not what this call makes" in first.stderr
-    assert "3 files in the folders are neither pictures nor videos" in first.stderr
-    assert (out / "ep2_4x.mkv").read_bytes() == b"a person's"
-    assert len(shown(out / "ep3_4x.mkv")) == len(shown(out / "ep4_4x.mkv")) == len(VFR)
-    assert (out / "extras" / "cover_4x.png").exists()
-    forced = call("--force")
-    assert forced.exit_code == 0, forced.stderr
-    assert all(len(shown(out / f"ep{n}_4x.mkv")) == len(VFR) for n in range(5))
-    assert len(shown(out / "extras" / "ep0_4x.mkv")) == 5
-    assert "done before" in call().stderr and not list(out.rglob("*.work"))
+    assert (out / "ep0_4x.mkv").stat().st_mtime_ns == before and (out / "ep2_4x.mkv").read_bytes() == b"a person's"
+    assert f"{folder / 'ep7.mkv'} is interlaced" in first.stderr
+    assert f"{folder / 'cut.mkv'} is no video that can be read" in first.stderr
+    assert "1 files in the folders are neither pictures nor videos" in first.stderr
+    assert re.search(r"ep6.mkv: (the source is damaged at 1|1) frames", first.stderr), first.stderr
+    last = first.stderr.splitlines()[-1]
+    assert last == "15 videos: 11 done, 4 failed: cut.mkv, empty.mkv, ep2.mkv, ep7.mkv"
+    right = set(range(12)) - {2, 6, 7}
+    assert all(shown(out / f"ep{n}_4x.mkv") == shown(folder / f"ep{n}.mkv") for n in right)
+    assert len(VFR) - 1 <= len(shown(out / "ep6_4x.mkv")) <= len(VFR)
+    assert len(shown(out / "extras" / "ep0_4x.mkv")) == 5 and (out / "extras" / "cover_4x.png").exists()
+    for name in ("cut.mkv", "empty.mkv", "ep7.mkv"):
+        (folder / name).unlink()
+    for path in (out / "ep2_4x.mkv", out / "extras" / "cover_4x.png"):
+        path.unlink()
+    again = call()
+    assert again.exit_code == 0 and again.stderr.count("done before") == 11, again.stderr
+    assert shown(out / "ep2_4x.mkv") == shown(folder / "ep2.mkv") and not list(out.rglob("*.work"))
 
 
 def test_results_are_no_inputs(tmp_path):

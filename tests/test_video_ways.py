@@ -26,7 +26,7 @@ from vsapisr.video.run import upscale_video
 from vsapisr.video.status import states, summary
 from vsapisr.video.y4m import write_y4m
 
-from .clips import damaged, drawing, write_clip
+from .clips import damaged, drawing, truncated, write_clip
 from .episodes import episode
 from .test_video import CUTS, VFR, facts, model, wish
 from .test_video_sources import lanczos, shown, sound
@@ -157,6 +157,28 @@ def test_damage_is_reported_and_the_rest_is_right(model, tmp_path):
         assert len(shown(target)) in (23, 24)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_source_that_is_cut_off_is_called_so(model, tmp_path, suffix):
+    drawn = write_clip(tmp_path / "drawn.mkv", [drawing(n, 64, 48) for n in range(72)])
+    whole = tmp_path / f"whole{suffix}"
+    options = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    with av.open(str(drawn)) as file, av.open(str(whole), "w", options=options) as out:
+        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
+        for packet in file.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    cut = truncated(whole, tmp_path / f"cut{suffix}", 0.5)
+    for source in (whole, cut):
+        notes: list[str] = []
+        target = tmp_path / f"{source.stem}_2x.mkv"
+        upscale_video(source, target, quick(model), told=lambda event: notes.append(event.get("text", "")))
+        found = [note for note in notes if "cut off: it says that it lasts 3.0 s and ends after 1." in note]
+        assert len(found) == (source == cut), notes
+        count = len(shown(target))
+        assert 24 <= count < 60 if source == cut else count == 72
+
+
 def test_what_cannot_be_decoded_shows_its_neighbour(model, tmp_path, monkeypatch):
     source = episode(tmp_path / "s.mkv", VFR, intra=CUTS, rich=False)
     real = plan.scan
@@ -253,7 +275,8 @@ def test_containers_by_themselves(model, source, tmp_path):
     assert again.exit_code == 0 and again.output.count('"already": true') == 2
     refused = CliRunner().invoke(app, ["upscale", str(tmp_path), *words, "--crf", "30"])
     events = [json.loads(line) for line in refused.stdout.splitlines()]
-    assert refused.exit_code == 1 and [event["event"] for event in events] == ["failed", "failed"]
+    assert events[-1] == {"file": "", "event": "end", "done": 0, "failed": ["a.mp4", "wrong.mp4"]}
+    assert refused.exit_code == 1 and [event["event"] for event in events] == ["failed", "failed", "end"]
 
 
 def test_status(model, source, tmp_path):

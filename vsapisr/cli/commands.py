@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from ..config import SCALE, UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
 from ..needs import check_torch
+from ..video.settings import VideoSettings
 from ..weights import published
 from .outputs import png, vacant
 from .progress import Meter
@@ -31,6 +32,9 @@ class OneLineErrors(TyperGroup):
         except VsapisrError as error:
             typer.echo(f"vsapisr: {error}", err=True)
             raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from None
+        except KeyboardInterrupt:
+            typer.echo("vsapisr: stopped", err=True)
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -105,8 +109,9 @@ def ready(config: UpscaleConfig) -> Any:
     return ready(config)[-1]
 
 
-def pictures(inputs: list[Path], targets: list[Path], config: UpscaleConfig, force: bool) -> int:
+def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force: bool) -> int:
     """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
+    config = wish.upscale
     with console().status("loading the model"):
         check_torch()
         from . import images
@@ -119,10 +124,14 @@ def pictures(inputs: list[Path], targets: list[Path], config: UpscaleConfig, for
             meter.update(done, label=f"{n}/{len(inputs)} {path.name}")
             try:
                 vacant(target, path, force, targets[: n - 1])
-                line = one(path, target, config, partial(forward, meter, done, pixels))
+                line = one(path, target, wish, partial(forward, meter, done, pixels))
             except (VsapisrError, MemoryError) as error:
                 failed += 1
                 meter.say(f"vsapisr: {error or f'{path}: not enough memory'}")
+            except KeyboardInterrupt:
+                left = len(inputs) - n + 1
+                meter.say(f"vsapisr: stopped; {path.name} was not finished, {left} of {len(inputs)} are left to do")
+                raise typer.Exit(130) from None
             else:
                 meter.say(line)
             done += pixels
@@ -136,13 +145,15 @@ def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
     meter.update(done + share * pixels)
 
 
-def one(path: Path, target: Path, config: UpscaleConfig, told: Any) -> str:
+def one(path: Path, target: Path, wish: VideoSettings, told: Any) -> str:
     """Enlarge a file; a line that says so."""
     from . import images
+    from .resizing import resized, wanted
 
     start = time.monotonic()
     source = images.read(path)
-    result = images.upscaled(source, config, told)
+    size = wanted(source.rgb.shape[1], source.rgb.shape[0], wish)
+    result = resized(images.upscaled(source, wish.upscale, told), size, wish.kernel)
     images.write(result, target)
     part = f" (the first of {source.frames} frames)" if source.frames > 1 else ""
     (h, w), (height, width) = source.rgb.shape[:2], result.rgb.shape[:2]

@@ -12,9 +12,11 @@ from .outputs import png
 __all__ = ["Job", "jobs"]
 
 CONTAINERS = (".mkv", ".mp4", ".mov")
-FILES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
-FILES += (*CONTAINERS, ".webm", ".avi", ".ts", ".m2ts", ".m4v", ".y4m")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
+VIDEOS: tuple[str, ...] = (*CONTAINERS, ".webm", ".avi", ".ts", ".m2ts", ".m4v", ".y4m")
+FILES = (*PICTURES, *VIDEOS)
 """An output that ends so is a file; a folder may have a point in its name."""
+VIDEOS += (".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".ogm", ".ogv", ".qt", ".3gp", ".rm", ".rmvb")
 AUTO = "auto"
 PARTS = ".work"  # end of the name of a folder with a video's parts
 
@@ -30,7 +32,8 @@ class Job:
 
 
 def is_picture(path: Path) -> bool | None:
-    """Is it an image for Pillow (True), a media file for libav (False), or neither (None)?"""
+    """Is it an image for Pillow (True), a media file for libav (False), or neither (None)? One that is damaged beyond
+    that counts by its name, so that what reads it says why it cannot be."""
     from PIL import Image
 
     try:
@@ -44,7 +47,8 @@ def is_picture(path: Path) -> bool | None:
     try:
         probe(path)
     except VideoError:
-        return None
+        end = path.suffix.lower()
+        return True if end in PICTURES else False if end in VIDEOS else None
     return False
 
 
@@ -108,8 +112,11 @@ def suited(path: Path) -> str:
     """The container that holds what the one of ``path`` does: its own kind, or Matroska."""
     from ..video.probe import probe
 
-    if "mp4" not in probe(path).format.split(","):
-        return ".mkv"
+    try:
+        if "mp4" not in probe(path).format.split(","):
+            return ".mkv"
+    except VideoError:
+        pass  # it will be refused, under the name that it would have had
     return ".mov" if path.suffix.lower() in (".mov", ".qt") else ".mp4"
 
 

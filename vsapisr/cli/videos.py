@@ -134,7 +134,7 @@ def upscale(**given: Any) -> None:
     failed = len(faults)
     if stills:
         sources, targets = [job.source for job in stills if job.source], [job.target for job in stills]
-        failed += pictures(sources, targets, settings.upscale, given["force"])
+        failed += pictures(sources, targets, settings, given["force"])
     films = [job for job in found if job.video]
     if films:
         with rendering(settings, given["cluster"], given["cluster_cores"]) as render:
@@ -195,7 +195,7 @@ def videos_of(
     """The number that failed."""
     from ..video.run import upscale_video
 
-    failed = 0
+    lost: list[str] = []
     with Watch(console(), as_json, [length(job.source) for job in found]) as watch:
         for note in notes:
             watch.say(note)
@@ -208,12 +208,14 @@ def videos_of(
                 words = "done before" if done.already else f"{done.frames} frames"
                 watch.say(f"{name} -> {done.path}, {words}, {done.bytes / 1e6:.1f} MB")
             except (VsapisrError, MemoryError) as error:
-                failed += 1
+                lost.append(Path(str(name)).name)
                 watch.failed(str(error) or f"{name}: not enough memory")
             except KeyboardInterrupt:
                 watch.say("stopped; the same command goes on where it was")
                 raise typer.Exit(130) from None
-    return failed
+        if len(found) > 1:
+            watch.end(lost)
+    return len(lost)
 
 
 def piped(inputs: list[Path], settings: VideoSettings) -> None:

@@ -73,6 +73,16 @@ class Watch:
         else:
             self.say(f"vsapisr: {text}")
 
+    def end(self, lost: list[str]) -> None:
+        """All videos have been gone through; ``lost`` are the names of those that failed."""
+        done = len(self.seconds) - len(lost)
+        if self.as_json:
+            self.file = ""
+            self.emit({"event": "end", "done": done, "failed": lost})
+        else:
+            words = f", {len(lost)} failed: {', '.join(lost)}" if lost else ""
+            self.say(f"{len(self.seconds)} videos: {done} done{words}")
+
     def emit(self, event: dict[str, Any]) -> None:
         print(json.dumps({"file": self.file, **event}), file=sys.stdout, flush=True)
 

@@ -16,7 +16,7 @@ from .clip import enlarged, from_script, from_source, properties, size_of
 from .identity import identities, versions
 from .pixels import Tags, choose, format_of, tags_of
 from .places import Folder, clear_leftovers, write_json
-from .probe import Source, keyframes, probe
+from .probe import Packets, Source, packets_of, probe
 from .scan import Scan, frozen, hdr_of, scan
 from .settings import VideoSettings
 from .times import Times, range_of, rate_of, times_of
@@ -33,6 +33,7 @@ def silent(event: dict[str, Any]) -> None:
 
 LAYOUT = 1  # of the files in a work folder
 MOST_THREADS = 16  # of an encoder, which holds a frame or more for each
+CUT_OFF = 1.0  # seconds that are missing at the end of a source
 LONGEST = 3  # times the chunk's length: then it ends without an I-frame
 
 
@@ -233,11 +234,11 @@ def make(source: Source | None, target: Path, asked: Asked, folder: Folder, told
         rate=(rate.numerator, rate.denominator),
         threads=min(cores(), MOST_THREADS),
         total=clip.num_frames,
-        chunks=tuple(divide(first, stop, list(seen.cuts), shortest, LONGEST * shortest)),
+        chunks=tuple(divide(first, stop, seen.packets.cuts, shortest, LONGEST * shortest)),
         holes=tuple(seen.scan.holes),
         decoder=seen.threads,
         hdr=hdr,
-        notes=(*left, *damage(seen)),
+        notes=(*left, *damage(seen, source)),
     )
     return plan, times
 
@@ -252,10 +253,7 @@ class Seen:
     unit: Fraction
     """Of these, in seconds."""
     scan: Scan = Scan([], None)
-    cuts: tuple[int, ...] = ()
-    """I-frames."""
-    lost: tuple[Fraction, ...] = ()
-    """Seconds of packets that gave no frame."""
+    packets: Packets = Packets([], [], 0.0)
     threads: int = 0
 
 
@@ -269,13 +267,14 @@ def look(source: Source | None, settings: VideoSettings, folder: Folder, told: T
         return Seen(clip=from_script(str(settings.script), None), pts=[], unit=Fraction(0))
     for threads in (0, 1):
         clip, pts, unit = from_source(source.path, source.track, folder.index, threads)
-        cuts, lost = keyframes(source, pts)
+        packets = packets_of(source, pts)
         if settings.script is not None:
             clip = from_script(settings.script, source.path)
             same = clip.num_frames == len(pts)
-            return Seen(clip=clip, pts=pts if same else [], unit=unit, cuts=tuple(cuts) if same else ())
+            packets = packets if same else Packets([], [], packets.end)
+            return Seen(clip=clip, pts=pts if same else [], unit=unit, packets=packets)
         found = scan(clip, partial(looked, told, clip.num_frames))
-        if not found.holes and not lost:
+        if not found.holes and not packets.lost:
             break
     if found.interlaced is not None:
         raise VideoError(
@@ -283,7 +282,7 @@ def look(source: Source | None, settings: VideoSettings, folder: Folder, told: T
             "with std.SetFieldBased(0) there if it is wrong"
         )
     clip = frozen(clip, found.holes)
-    return Seen(clip=clip, pts=pts, unit=unit, scan=found, cuts=tuple(cuts), lost=tuple(lost), threads=threads)
+    return Seen(clip=clip, pts=pts, unit=unit, scan=found, packets=packets, threads=threads)
 
 
 def cores() -> int:
@@ -296,14 +295,19 @@ def looked(told: Told, total: int, done: int) -> None:
     told({"event": "look", "done": done, "frames": total})
 
 
-def damage(seen: Seen) -> Iterator[str]:
+def damage(seen: Seen, source: Source | None) -> Iterator[str]:
     """Lines on it."""
+    if source is not None and source.seconds - seen.packets.end > CUT_OFF:
+        yield (
+            f"the source is cut off: it says that it lasts {source.seconds:.1f} s and ends after "
+            f"{seen.packets.end:.1f} s; the result has what is there"
+        )
     for first, last, instead in seen.scan.holes:
         which = f"frame {first}" if first == last else f"frames {first} to {last}"
         yield f"{which} of the source cannot be decoded: frame {instead} is shown instead"
-    if seen.lost:
-        places = ", ".join(f"{float(one):.2f} s" for one in seen.lost[:8]) + (", ..." if len(seen.lost) > 8 else "")
-        yield f"{len(seen.lost)} frames of the source are lost (at {places}): those before them are shown longer"
+    if lost := seen.packets.lost:
+        places = ", ".join(f"{float(one):.2f} s" for one in lost[:8]) + (", ..." if len(lost) > 8 else "")
+        yield f"{len(lost)} frames of the source are lost (at {places}): those before them are shown longer"
 
 
 def prepare(

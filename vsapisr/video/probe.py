@@ -15,7 +15,7 @@ from av.stream import Disposition
 from ..errors import VideoError
 from ..libav import url
 
-__all__ = ["Source", "keyframes", "opened", "probe"]
+__all__ = ["Packets", "Source", "opened", "packets_of", "probe"]
 
 STILLS = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
 """Formats of pictures and texts, which libav finds in whatever ends in the right letters."""
@@ -91,17 +91,35 @@ def probe(path: Path) -> Source:
         )
 
 
-def keyframes(source: Source, pts: list[int]) -> tuple[list[int], list[Fraction]]:
-    """(numbers of the frames that are I-frames to begin at, ascending; seconds of packets that gave no frame); ``pts``
-    are the times of all frames."""
+@dataclass(frozen=True)
+class Packets:
+    """What the packets of a source say, without decoding."""
+
+    cuts: list[int]
+    """Numbers of the frames that are I-frames to begin at, ascending."""
+    lost: list[Fraction]
+    """Seconds of packets that gave no frame."""
+    end: float
+    """Seconds after which there is nothing more of any stream."""
+
+
+def packets_of(source: Source, pts: list[int]) -> Packets:
+    """Read all of a source; ``pts`` are the times of all frames."""
+    found, end = [], 0.0
     with opened(source.path) as file:
         stream = file.streams[source.track]
-        packets = [(p.pts, p.is_keyframe) for p in file.demux(stream) if p.size and not p.is_discard]
+        for packet in file.demux():
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is not None and packet.time_base:
+                end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is stream and packet.size and not packet.is_discard:
+                found.append((packet.pts, packet.is_keyframe))
+        end -= max(file.start_time or 0, 0) / 1e6
         unit = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        counted = file.format.name == "avi" or any(stamp is None for stamp, _ in packets)
+        counted = file.format.name == "avi" or any(stamp is None for stamp, _ in found)
     if counted:  # AVI has no times of showing
-        return [n for n, (_, key) in enumerate(packets) if key], []
+        return Packets([n for n, (_, key) in enumerate(found) if key], [], end)
     shown = set(pts)
-    stamps = [(stamp or 0, key) for stamp, key in packets]
+    stamps = [(stamp or 0, key) for stamp, key in found]
     lost = sorted(stamp * unit for stamp, _ in stamps if stamp not in shown)
-    return sorted(bisect.bisect_left(pts, stamp) for stamp, key in stamps if key and stamp in shown), lost
+    return Packets(sorted(bisect.bisect_left(pts, stamp) for stamp, key in stamps if key and stamp in shown), lost, end)
