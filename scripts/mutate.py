@@ -26,6 +26,7 @@ TESTS = {
     "vsapisr.reuse.cache": ["tests/test_reuse_parts.py"],
     "vsapisr.picture.colour": ["tests/test_frames.py", "tests/test_filter.py"],
     "vsapisr.config": ["tests/test_config.py"],
+    "train.data.pseudo_gt": ["tests/test_lines.py"],
 }
 SECONDS = 120  # a test that takes longer has noticed: the change made it loop
 EXPLAINED: dict[str, str] = {

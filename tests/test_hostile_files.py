@@ -8,16 +8,21 @@ import pickle
 from contextlib import suppress
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from scripts.clips import encode
 from scripts.stress import files_kept, fixtures
 from train.fit import checkpoint
 from train.fit.loop import fit
 from train.fit.plan import plan
 from vsapisr.cli import info
+from vsapisr.config import UpscaleConfig
 from vsapisr.errors import VideoError, WeightsError
+from vsapisr.video.run import upscale_video
+from vsapisr.video.settings import VideoSettings
 from vsapisr.video.times import Times
 from vsapisr.weights import files as weights
 from vsapisr.weights.hidden import METADATA
@@ -162,3 +167,13 @@ def test_damaged_times_are_a_line(tmp_path, text):
     path.unlink()
     with pytest.raises(VideoError, match="cannot be read"):
         Times.read(path)
+
+
+def test_a_video_of_one_frame(tmp_path):
+    source, target = tmp_path / "one.mkv", tmp_path / "large.mkv"
+    encode(source, [fixtures.drawn(1, 96, 64)])
+    config = UpscaleConfig(model=str(fixtures.small()), device="cpu")
+    upscale_video(source, target, VideoSettings(upscale=config, encoder="libx264", preset="ultrafast"))
+    with av.open(str(target)) as file:
+        (frame,) = file.decode(video=0)
+        assert (frame.width, frame.height) == (384, 256)

@@ -85,7 +85,9 @@ class Batches:
             raise ArgumentError(
                 "the position was saved with other files or settings of the dataset; it cannot be continued"
             )
-        self.position = int(state["position"])
+        if not isinstance(state["position"], int) or state["position"] < 0:
+            raise ValueError(f"position {state['position']!r} in the data")
+        self.position = state["position"]
 
     def _order(self, block: int) -> np.ndarray:
         """(per_image * pool, 2): which image of the block and which of its crops comes when; every image once per

@@ -72,7 +72,9 @@ def from_source(path: Path | str, track: int, index: Path, threads: int = 0) -> 
         )
     except vs.Error as error:
         raise VideoError(f"{path} is no video that can be read ({brief(error)})") from None
-    return found["clip"], list(found["timestamps"]), Fraction(found["timebasenum"], found["timebaseden"])
+    times = found["timestamps"]  # VapourSynth gives an array of one number as the number
+    pts = [times] if isinstance(times, int) else list(times)
+    return found["clip"], pts, Fraction(found["timebasenum"], found["timebaseden"])
 
 
 def from_script(script: Path | str, source: Path | str | None) -> Any:
