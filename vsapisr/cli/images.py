@@ -23,6 +23,7 @@ from ..errors import VsapisrError
 from ..picture.colour import Colour
 from ..picture.orientation import orientation, upright
 from .comparison import enlarge
+from .cutout import spread
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -147,17 +148,18 @@ def separated(samples: np.ndarray, profile: bytes | None, frames: int) -> Pictur
 
 
 def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share: None) -> Picture:
-    """Four times larger: colours by the network, alpha by Lanczos.
+    """Four times larger: colours by the network, alpha by Lanczos. What is transparent takes the colours around it.
 
     Raises:
         VsapisrError: the weights or the device cannot be used, or memory does not suffice.
     """
     format, colour = FORMATS[picture.rgb.dtype.name], Colour(0, True)
     height, width = picture.rgb.shape[:2]
+    rgb = picture.rgb if picture.alpha is None else spread(picture.rgb, picture.alpha)
     upscaler = Upscaler(config, width, height, format, format)
     try:
         out = np.empty((height * upscaler.scale, width * upscaler.scale, 3), picture.rgb.dtype)
-        frame = Frame([picture.rgb[..., c] for c in range(3)], Conversion(format, colour, format, colour))
+        frame = Frame([rgb[..., c] for c in range(3)], Conversion(format, colour, format, colour))
         upscaler.render(frame, [out[..., c] for c in range(3)], told)
     finally:
         upscaler.close()
