@@ -10,7 +10,9 @@ from importlib.util import find_spec
 import pytest
 
 INTEL = platform.machine() in ("x86_64", "AMD64")
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed, or not for this system")
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None or platform.system() == "Windows", reason="Ray is not installed, or not for this system"
+)
 SKIPS = {
     r"/art is not there": 2,  # drawings, which are not part of the repository
     r"the packages of features are not to be had here": 4,  # no npm, or no network

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from scripts.nodes import ray_nodes
 from train.curation.config import PrepareConfig
 from train.curation.curate import curate
 from train.curation.prepare import prepare
@@ -42,18 +43,8 @@ CUTS = tuple(range(0, 60, 6))
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Three nodes: a head that only leads, and two of one core."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    made = Cluster(initialize_head=True, head_node_args={**node, "num_cpus": 0, "include_dashboard": False})
-    try:
-        for _ in range(2):
-            made.add_node(wait=False, **node)
-        made.wait_for_nodes()
+    with ray_nodes() as made:
         yield made
-    finally:
-        made.shutdown()
 
 
 @pytest.fixture(scope="module")

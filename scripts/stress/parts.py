@@ -23,6 +23,14 @@ PARTS = {
     part.name: part
     for part in (
         Part("arguments", "random arguments on random clips", _later("arguments"), 20000, 60),
+        Part(
+            "cluster",
+            "upscale --cluster: workers, nodes, the head, the command killed",
+            _later("cluster"),
+            20,
+            0,
+            900.0,
+        ),
         Part("ends", "many threads, and ends in the middle", _later("ends"), 2800, 4),
         Part("files", "hostile and damaged files", _later("files"), 10000, 12),
         Part("kills", "vsapisr upscale killed at random moments", _later("kills"), 100, 0, 600.0),
