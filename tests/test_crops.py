@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from train.data.crops import augment, part, recolour
+from train.data.crops import DatasetConfig, ImageStream, augment, part, recolour, reduced
+from vsapisr.errors import ArgumentError
+
+from .clips import drawing
 
 
 def test_colours_change_as_often_as_asked():
@@ -48,3 +52,42 @@ def test_part_of_large_drawings(height, width, seed):
     assert rows * columns <= 20_000 and top + rows <= height and left + columns <= width
     if height // 8 * 8 * (width // 8 * 8) > 20_000:
         assert rows * columns > 8_000
+
+
+def test_sizes_are_spread_over_all_that_are_allowed():
+    image = np.zeros((90, 120, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    shapes = Counter(reduced(image, 80, rng).shape[:2] for _ in range(600))
+    assert {height for height, _ in shapes} == set(range(80, 91))
+    assert all(abs(width - height * 4 / 3) <= 0.5 for height, width in shapes)
+    assert max(shapes.values()) < 2 * 600 / 11
+    assert reduced(image, 91, rng) is image, "nothing is enlarged"
+
+
+def test_a_drawing_has_another_size_in_each_variant(tmp_path):
+    """The same numbers give the same size, the small picture belongs to it, and a cache keeps them apart."""
+    image = drawing(0, 144, 200, shapes=12)
+    Image.fromarray(image).save(tmp_path / "one.png")
+    common = {"folder": str(tmp_path), "patch": 16, "shortest": 72, "pool": 1, "base": "plain"}
+    plain, cached = (
+        ImageStream([tmp_path / "one.png"], DatasetConfig(**common, variants=variants, cache=cache))
+        for variants, cache in ((0, ""), (3, str(tmp_path / "cache")))
+    )
+    seen = set()
+    for epoch in range(3):
+        lr, gt, pseudo = plain.degraded(epoch, 0)
+        seen.add(gt.shape)
+        assert gt.shape == pseudo.shape and (4 * lr.shape[0], 4 * lr.shape[1]) == gt.shape[:2]
+        assert 64 <= min(gt.shape[:2]) <= 144
+        for _ in range(2):  # made, then from the cache
+            for one, other in zip((lr, gt, pseudo), cached.degraded(epoch, 0)):
+                assert np.array_equal(one, other)
+        for one, other in zip(cached.degraded(epoch, 0), cached.degraded(epoch + 3, 0)):
+            assert np.array_equal(one, other)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("more", [{"shortest": 255}, {"shortest": 540, "pseudo_gt": "ready"}])
+def test_sizes_that_cannot_be(more):
+    with pytest.raises(ArgumentError, match="shortest: .* is not accepted"):
+        DatasetConfig(folder="x", **more)

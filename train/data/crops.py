@@ -16,6 +16,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vsapisr.errors import ArgumentError, VsapisrError
@@ -28,7 +29,7 @@ from ..media.images import ImageError, read_image
 from ..settings import free
 from . import pseudo_gt as lines
 
-__all__ = ["Crops", "DatasetConfig", "ImageStream", "augment", "part", "recolour"]
+__all__ = ["Crops", "DatasetConfig", "ImageStream", "augment", "part", "recolour", "reduced"]
 
 UNUSABLE = (VsapisrError, OSError, cv2.error, av.error.FFmpegError)
 """What may be wrong with one drawing without ending the run."""
@@ -77,6 +78,9 @@ class DatasetConfig:
     cache: str = free("")
     """Folder for degraded drawings and pseudo-GTs; "" for none."""
     cache_megabytes: int = free(4096)
+    shortest: int = 0
+    """Drawings are reduced to a random short side from this to all that there is, anew for each degradation, so that
+    lines of several widths are learned; 0: as they are. Not in the paper, whose drawings have 720 lines."""
     degradation: DegradationConfig = field(default_factory=DegradationConfig)
 
     def __post_init__(self) -> None:
@@ -86,6 +90,16 @@ class DatasetConfig:
         for name in ("workers", "variants", "seed"):
             if getattr(self, name) < 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)!r} is not accepted; accepted: 0 or more")
+        least = -(-4 * self.patch // 8) * 8
+        if self.shortest and self.shortest < least:
+            raise ArgumentError(
+                f"shortest: {self.shortest!r} is not accepted; accepted: 0, or {least} or more for a patch of "
+                f"{self.patch}"
+            )
+        if self.shortest and self.pseudo_gt:
+            raise ArgumentError(
+                f"shortest: {self.shortest!r} is not accepted; accepted: 0 with pseudo_gt, whose pictures have one size"
+            )
         for name in ("augment", "recolour"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name}: {getattr(self, name)!r} is not accepted; accepted: 0 to 1")
@@ -99,6 +113,17 @@ class DatasetConfig:
                 f"max_pixels: {self.max_pixels!r} is not accepted; accepted: {least} or more "
                 f"for a patch of {self.patch}"
             )
+
+
+def reduced(image: np.ndarray, shortest: int, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) uint8 at a random short side from ``shortest`` to its own, by Lanczos; as it is where it has less."""
+    height, width = image.shape[:2]
+    short = min(height, width)
+    wanted = int(rng.integers(min(shortest, short), short, endpoint=True))
+    if wanted == short:
+        return image
+    size = [max(round(side * wanted / short), 1) for side in (width, height)]
+    return np.asarray(Image.fromarray(image).resize((size[0], size[1]), Image.Resampling.LANCZOS))
 
 
 @dataclass(frozen=True)
@@ -211,8 +236,12 @@ class ImageStream:
         unusable.
         """
         config, path = self.config, self.files[index]
+        variant = epoch % config.variants if config.variants else epoch
+        numbers = (config.seed, variant, index)
         image = read_image(path)
         side = 4 * config.patch
+        if config.shortest:
+            image = reduced(image, config.shortest, generator("size", *numbers))
         if min(image.shape[:2]) < side:
             raise ImageError(f"{path}: {image.shape[1]}x{image.shape[0]} is smaller than a crop of {side}x{side}")
         gt, box = part(image, config.max_pixels, -(-side // 8) * 8, generator("part", config.seed, epoch, index))
@@ -222,8 +251,8 @@ class ImageStream:
             )
         status = path.stat()
         source: tuple[object, ...] = (str(path), status.st_size, status.st_mtime_ns, box)
-        variant = epoch % config.variants if config.variants else epoch
-        numbers = (config.seed, variant, index)
+        if config.shortest:
+            source = (*source, image.shape[:2])
         if config.recolour:
             gt, source = self._colours(gt, numbers), (*source, numbers, config.recolour)
 
