@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,10 @@ from typer.testing import CliRunner
 
 from scripts.cel import Painter
 from scripts.clips import encode
+from scripts.worn import Wear, film
 from vsapisr.cli.commands_reuse import app
 from vsapisr.cli.report import ReuseReport, summary
+from vsapisr.cli.shots import Shot, lines
 from vsapisr.config import UpscaleConfig
 from vsapisr.networks.grl import GRL, GRLConfig
 
@@ -45,20 +49,54 @@ def test_shares_are_those_of_the_filter(clip, tmp_path, reuse):
     moving = report.counter.work
     assert moving.max() <= 10 and moving.min() >= 1 and report.picture().shape == (288, 512, 3)
     lines = summary(shown)
-    assert lines[0] == f"10 frames, {np.mean(shares):.1%} taken over" and lines[-1].startswith(
-        "  shot 2, frames 5 to 9: "
-    )
+    assert lines[0] == f"10 frames, {np.mean(shares):.1%} taken over" and lines[1].startswith("  I-frames: ")
+    assert sum(frame.network for frame in shown) == report.counter.pixels >= moving.sum()
 
 
 def test_command(clip, tmp_path):
     target = tmp_path / "heat.png"
     arguments = ["reuse", str(clip), "--frames", "3", "--map", str(target)]
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, [*arguments, "--mode", "1"])
     assert done.exit_code == 0, done.output
-    assert "3 frames, " in done.output and "shot 1, frames 0 to 2" in done.output
+    assert "3 frames, " in done.output and "I-frames: 1, " in done.output and "shot" not in done.output
     with Image.open(target) as picture:
         assert picture.size == (512, 288)
     assert CliRunner().invoke(app, arguments).exit_code != 0, "nothing is overwritten"
+    refused = CliRunner().invoke(app, ["reuse", str(clip), "--json", "--mode", "2"])
+    assert refused.exit_code == 2 and "--json" in refused.output
+
+
+@pytest.fixture(scope="module")
+def grainy(tmp_path_factory):
+    """A talking head that is clean, one under grain, a camera that moves, and frames of nothing but noise."""
+    painter, path = Painter(144), tmp_path_factory.mktemp("shots") / "shots.mkv"
+    rng = np.random.default_rng(0)
+    talk = [painter.frame("talk", n) for n in range(16)]
+    worn = list(film(talk, Wear(grain=1.5, coarse=1.0), 3))
+    pan = [painter.frame("pan", n) for n in range(16)]
+    noise = [rng.integers(0, 256, talk[0].shape, dtype=np.uint8) for _ in range(16)]
+    encode(path, [*talk, *[255 - frame for frame in worn], *pan, *noise], crf=8, audio=False)
+    return path
+
+
+def test_what_shots_are_like(grainy):
+    done = CliRunner().invoke(app, ["reuse", str(grainy), "--json"])
+    assert done.exit_code == 0, done.output
+    talk, worn, pan, noise = map(json.loads, done.stdout.splitlines())
+    assert [(shot["first"], shot["last"]) for shot in (talk, worn, pan, noise)] == [
+        (0, 15),
+        (16, 31),
+        (32, 47),
+        (48, 63),
+    ]
+    assert talk["noise"] < 0.8 < worn["noise"]
+    assert talk["equal"] > 0.5 and worn["equal"] < 0.1 and talk["held"] > 0.8 and worn["held"] > 0.6
+    assert worn["network_1"] > 0.9 > worn["network_2"] and worn["reuse"] == 2 and worn["threshold"] == 1
+    assert pan["limit"] == "pan" and pan["held"] < 0.1 and (pan["reuse"], noise["reuse"]) == (1, 1)
+    assert noise["equal"] < 0.01 and noise["held"] < 0.1 and noise["network_2"] >= 0.99
+    said = lines([Shot(**shot) for shot in (talk, worn, pan, noise)])
+    assert said[2].startswith("  shot 2, frames 16 to 31: noise of ") and "reuse=2, threshold=1" in said[3]
+    assert said[4].endswith("the camera moves") and "no reuse helps here" in said[7] and "take reuse=" in said[8]
 
 
 @pytest.mark.parametrize(

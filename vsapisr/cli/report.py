@@ -65,6 +65,8 @@ class Shown:
     """I, P, B, or ? where the source does not say."""
     cut: bool
     reused: float
+    network: int
+    """Pixels that the network would see for it."""
 
 
 class ReuseReport:
@@ -109,13 +111,14 @@ class ReuseReport:
                 m: {k: v.encode() if isinstance(v, str) else v for k, v in p.items()} for m, p in properties.items()
             }
             colour = resolve(self.format, properties[n], self.clip.width, self.clip.height)
+            computed = self.counter.pixels
             share = self.upscaler.frame(n, planes, colour, [], colour, properties)
             histogram = brightness(planes[n][0])
             cut = before is None or float(np.abs(histogram - before).sum()) / 2 > CUT
             before = histogram
             if n == self.clip.num_frames // 2:
                 self.still = np.array(planes[n][0])
-            yield Shown(properties[n].get("_PictType", b"?").decode(), cut, share)
+            yield Shown(properties[n].get("_PictType", b"?").decode(), cut, share, self.counter.pixels - computed)
 
     def picture(self) -> np.ndarray:
         """(height, width, 3) uint8 RGB: the middle frame, the redder the more often a place would be computed."""
@@ -159,18 +162,11 @@ def opened(path: Path) -> Any:
 
 
 def summary(shown: list[Shown]) -> list[str]:
-    """Lines: all, by picture type, by shot."""
+    """Lines: all, by picture type."""
     kinds: dict[str, list[float]] = defaultdict(list)
-    shots: list[list[float]] = []
     for frame in shown:
         kinds[frame.kind].append(frame.reused)
-        if frame.cut or not shots:
-            shots.append([])
-        shots[-1].append(frame.reused)
     lines = [f"{len(shown)} frames, {np.mean([frame.reused for frame in shown]):.1%} taken over"]
-    lines += [f"  {kind}-frames: {len(kinds[kind])}, {np.mean(kinds[kind]):.1%}" for kind in "IPB?" if kind in kinds]
-    first = 0
-    for number, shot in enumerate(shots, 1):
-        lines.append(f"  shot {number}, frames {first} to {first + len(shot) - 1}: {np.mean(shot):.1%}")
-        first += len(shot)
-    return lines
+    return lines + [
+        f"  {kind}-frames: {len(kinds[kind])}, {np.mean(kinds[kind]):.1%}" for kind in "IPB?" if kind in kinds
+    ]
