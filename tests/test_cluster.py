@@ -34,7 +34,7 @@ from .skips import needs_ray
 from .test_video import model
 from .test_video_kills import asked, command, events, started
 
-pytestmark = needs_ray
+pytestmark = [needs_ray, pytest.mark.timeout(900)]  # processes start slowly on a busy machine
 
 PTS = [sum([42, 42, 83][k % 3] for k in range(n)) for n in range(60)]
 CUTS = tuple(range(0, 60, 6))

@@ -71,6 +71,7 @@ def workers(options: argparse.Namespace) -> dict[str, Any]:
                     start = time.perf_counter()
                     render_on(crew)(work, work.missing(), Place(), silent)
                     rates[count].append(options.frames / (time.perf_counter() - start))
+                    print(f"{count}: {rates[count][-1]:.3g} frames/s", flush=True)
             crew.members = everyone
     ratios = [two / one for one, two in zip(rates[1][1:], rates[2][1:])]  # the first are for warmth
     median = {count: statistics.median(found[1:]) for count, found in rates.items()}
@@ -100,7 +101,7 @@ class Idle:
         method = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda task=None: (object(), task)))
         self.members = [
             SimpleNamespace(node=SimpleNamespace(id=str(n)), actor=SimpleNamespace(run=method, news=method), ready=None,
-                            news=None, load=0)
+                            news=None, load=0, gone=False)
             for n in range(count)
         ]  # fmt: skip
 

@@ -35,6 +35,8 @@ class Member:
     """Reference to what it will say next."""
     load: int = 0
     """Tasks it has."""
+    gone: bool = False
+    """Dismissed; what it had in work is for others."""
     passed: set[Hashable] = field(default_factory=set)
     """Kinds of tasks that its node may do."""
 
@@ -190,6 +192,7 @@ class Crew:
             self.members[self.members.index(member)] = self.hired(member.node)
 
     def dismiss(self, member: Member) -> None:
+        member.gone = True
         with suppress(Exception):
             self.ray.kill(member.actor)
 

@@ -42,7 +42,7 @@ class Handing:
             while self.under_way or (self.waiting and not self.error):
                 if time.monotonic() - self.crew.looked > GLANCE:
                     self.crew.muster()
-                    self.take_back()
+                self.take_back()
                 if not self.error:
                     self.give()
                 for ref in self.come():
@@ -136,7 +136,7 @@ class Handing:
     def take_back(self) -> None:
         """What hands that are gone had in work."""
         for ref, (member, task) in list(self.under_way.items()):
-            if member not in self.crew.members:
+            if member.gone:
                 del self.under_way[ref]
                 member.load -= 1
                 self.waiting.appendleft(task)
@@ -161,7 +161,7 @@ class Handing:
         """Its process is gone, or its node."""
         self.crew.muster()
         self.waiting.appendleft(task)
-        if member not in self.crew.members:
+        if member.gone:
             return
         member.ready = member.ready or member.actor.ready.remote()
         self.deaths[task] += 1
