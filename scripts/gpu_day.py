@@ -59,7 +59,8 @@ def training(goal: str, options: argparse.Namespace, seconds: float, *more: str)
     small = options.device == "cpu"
     return [
         sys.executable, "-m", "scripts.day.training", goal, "--pack", str(options.pack), "--out", str(options.out),
-        "--seconds", f"{seconds:.1f}", "--device", options.device, "--init", options.init,
+        "--seconds", f"{seconds:.1f}", "--begun", f"{time.time():.1f}", "--device", options.device,
+        "--init", options.init,
         "--batch", str(1 if small else options.batch), "--patch", str(24 if small else options.patch),
         *([] if small else ["--compile"]), *more,
     ]  # fmt: skip

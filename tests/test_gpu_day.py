@@ -69,8 +69,8 @@ def test_crops_belong_together() -> None:
 
 def options(packed: Path, out: Path, **more: object) -> Namespace:
     return Namespace(
-        goal="fidelity", pack=packed, out=out, init="fidelity", seconds=9.0, device="cpu", batch=1, patch=16, seed=0,
-        compile=False, warm=False, **more,
+        goal="fidelity", pack=packed, out=out, init="fidelity", seconds=14.0, device="cpu", batch=1, patch=16, seed=0,
+        compile=False, warm=False, begun=None, **more,
     )  # fmt: skip
 
 

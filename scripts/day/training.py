@@ -238,7 +238,8 @@ def features_in_place(pack: Pack) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    device, end = torch.device(options.device), time.monotonic() + options.seconds
+    spent = time.time() - options.begun if options.begun else 0.0  # on importing, which can take long
+    device, end = torch.device(options.device), time.monotonic() + options.seconds - spent
     log, cuda = Log(options.out, options.goal), options.device == "cuda"
     pack = read(options.pack, (options.goal,), os.cpu_count() or 2)
     features_in_place(pack)
@@ -251,11 +252,13 @@ def train(options: argparse.Namespace) -> None:
     log("ready", drawings=len(samples), megapixels=round(sum(s.gt.shape[0] * s.gt.shape[1] for s in samples) / 1e6, 1))
     if options.compile and cuda:
         log("speed", **faster(trainer, crops.batch(options.batch)))
+    before = time.monotonic()
     log("validation", iteration=0, **psnr(trainer.ema.average, shown, device))
     if options.warm:
         return
     iteration, begin, saved = 0, time.monotonic(), time.monotonic()
-    reserve = min(3.0, 0.05 * options.seconds)  # for the last writing
+    # For the last writing and the last validation, which is not to take more than the first, nor much of the whole.
+    reserve = min(3.0 + 1.2 * (begin - before), 0.15 * options.seconds)
     while (now := time.monotonic()) < end - reserve or not iteration:
         part = min(1.0, (now - begin) / max(end - reserve - begin, 1e-9))
         factor = min(1.0, (iteration + 1) / 20) * 0.5 * (1 + math.cos(math.pi * part))
@@ -282,6 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", default="fidelity")
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--begun", type=float, help="when the seconds began, in those since 1970; now")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--patch", type=int, default=64)
