@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 from vsapisr.cli import images
 from vsapisr.cli.comparison import HEADER, MARGIN, PANEL
+from vsapisr.cli.cutout import spread
 from vsapisr.cli.progress import Meter
 from vsapisr.cli.videos import app
 from vsapisr.weights import published
@@ -88,7 +89,7 @@ def test_alpha_is_kept_and_the_profile(model, tmp_path):
     with Image.open(tmp_path / "big.png") as out:
         assert out.mode == "RGBA" and out.info["icc_profile"] == PROFILE
         samples = np.asarray(out)
-    assert np.array_equal(samples[..., :3], expected(image[..., :3], model))
+    assert np.array_equal(samples[..., :3], expected(spread(image[..., :3], image[..., 3]), model))
     lanczos = cv2.resize(image[..., 3], (64, 48), interpolation=cv2.INTER_LANCZOS4)
     assert np.array_equal(samples[..., 3], lanczos)
 
@@ -102,8 +103,9 @@ def test_sixteen_bit_stay_sixteen(model, tmp_path):
     assert result.exit_code == 0, result.output
     deep, plain, grey = (load(tmp_path / f"{name}_4x.png") for name in ("deep", "plain", "grey"))
     assert deep.dtype == plain.dtype == grey.dtype == np.uint16
-    want = expected(image[..., :3], model)
-    assert np.array_equal(deep[..., 2::-1], want) and np.array_equal(plain[..., ::-1], want)
+    cut = expected(spread(image[..., :3], image[..., 3]), model)
+    assert np.array_equal(deep[..., 2::-1], cut)
+    assert np.array_equal(plain[..., ::-1], expected(image[..., :3], model))
     assert np.array_equal(deep[..., 3], cv2.resize(image[..., 3], (64, 48), interpolation=cv2.INTER_LANCZOS4))
     luma = expected(np.repeat(image[..., :1], 3, axis=2), model) @ [0.299, 0.587, 0.114]
     assert grey.shape == (48, 64) and np.abs(grey - luma).max() <= 1

@@ -109,7 +109,7 @@ def ready(config: UpscaleConfig) -> Any:
     return ready(config)[-1]
 
 
-def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force: bool) -> int:
+def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force: bool, megapixels: int = 200) -> int:
     """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
     config = wish.upscale
     with console().status("loading the model"):
@@ -124,7 +124,7 @@ def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force
             meter.update(done, label=f"{n}/{len(inputs)} {path.name}")
             try:
                 vacant(target, path, force, targets[: n - 1])
-                line = one(path, target, wish, partial(forward, meter, done, pixels))
+                line = one(path, target, wish, megapixels, partial(forward, meter, done, pixels))
             except (VsapisrError, MemoryError) as error:
                 failed += 1
                 meter.say(f"vsapisr: {error or f'{path}: not enough memory'}")
@@ -145,13 +145,13 @@ def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
     meter.update(done + share * pixels)
 
 
-def one(path: Path, target: Path, wish: VideoSettings, told: Any) -> str:
+def one(path: Path, target: Path, wish: VideoSettings, megapixels: int, told: Any) -> str:
     """Enlarge a file; a line that says so."""
     from . import images
     from .resizing import resized, wanted
 
     start = time.monotonic()
-    source = images.read(path)
+    source = images.read(path, megapixels * 10**6)
     size = wanted(source.rgb.shape[1], source.rgb.shape[0], wish)
     result = resized(images.upscaled(source, wish.upscale, told), size, wish.kernel)
     images.write(result, target)

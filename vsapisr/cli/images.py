@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
+import io
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,15 +22,17 @@ from ..engine.upscaler import Upscaler
 from ..errors import VsapisrError
 from ..picture.colour import Colour
 from ..picture.orientation import orientation, upright
+from . import deep
 from .comparison import enlarge
 from .cutout import spread
+from .metadata import carried, chunk, inserted
 
-PNG = b"\x89PNG\r\n\x1a\n"
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 COLOURS = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA")  # modes whose ICC profile is still right after conversion to RGB
 GREYS = ("1", "L", "LA", "La")
-GREY_TYPES = (0, 4)  # colour types of PNG
-IHDR_END = 33  # where the next chunk of a PNG starts
+
+MOST = 200_000_000
+"""Pixels that are read unasked: some 2 GB of memory, and 40 with the result."""
 
 Told = Callable[[float], None]
 """Called with the share of an image that is done, 0 to 1."""
@@ -52,6 +54,8 @@ class Picture:
     """The three channels are one, and are written as one."""
     profile: bytes | None = None
     """ICC."""
+    more: bytes = b""
+    """What else the file says, as chunks of PNG (:mod:`.metadata`)."""
     frames: int = 1
     """Of the file; this is the first."""
 
@@ -65,20 +69,30 @@ def size(path: Path) -> tuple[int, int]:
         return 0, 0
 
 
-def read(path: Path) -> Picture:
-    """Any still image that Pillow knows, upright, in 16 bit if it is a PNG of 16 bit.
+def read(path: Path, most: int = MOST) -> Picture:
+    """Any still image that Pillow knows, upright, in 16 bit if it is a PNG, TIFF or PNM of 16 bit.
 
     Raises:
-        PictureError: missing, damaged, or no image.
+        PictureError: missing, damaged, no image, or one of more than ``most`` pixels.
     """
     if path.is_dir():
         raise PictureError(f"{path} is a folder; image files are needed")
     try:
         with quiet(), Image.open(path) as image:
+            width, height = image.size
+            if width * height > most:
+                raise PictureError(
+                    f"{path} has {width}x{height} pixels, more than the {most:,} that are read; "
+                    "--megapixels N takes more, if memory does"
+                )
             image.load()  # whole, or an error; OpenCV would be content with half a PNG
             if image.format == "PNG":
                 check_sums(path)
-            return deep(path, image) or shallow(image)
+            profile = image.info.get("icc_profile") if image.mode in (*COLOURS, *GREYS, "I;16") else None
+            more = carried(path, image, profile)
+            if (found := deep.samples(path, image)) is not None:
+                return separated(upright(found, orientation(image)), profile, getattr(image, "n_frames", 1), more)
+            return shallow(image, profile, more)
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist") from None
     except UnidentifiedImageError:
@@ -97,54 +111,36 @@ def check_sums(path: Path) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow warns of large images, which are what is wanted here, up to where it refuses them, and of damaged tags."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        yield
+    """Pillow warns of damaged tags, and refuses large images, which are wanted here; :func:`read` has a limit."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
-def shallow(image: Image.Image) -> Picture:
+def shallow(image: Image.Image, profile: bytes | None, more: bytes) -> Picture:
     """8 bit, by Pillow."""
-    frames, profile = getattr(image, "n_frames", 1), image.info.get("icc_profile")
-    if image.mode not in (*COLOURS, *GREYS):
-        profile = None
+    frames = getattr(image, "n_frames", 1)
     if image.mode.startswith(("I", "F")):
         raise PictureError(
             f"{getattr(image, 'filename', 'a picture')} has samples of a kind that is not supported (mode {image.mode})"
         )
     grey, clear = image.mode in GREYS, image.has_transparency_data
     samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
-    return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames)
+    return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames, more)
 
 
-def deep(path: Path, image: Image.Image) -> Picture | None:
-    """A PNG of 16 bit, by OpenCV, as Pillow would keep 8 of them; None if it is none."""
-    with open(path, "rb") as file:
-        header = file.read(26)  # signature, then IHDR: bit depth at 24, colour type at 25
-    if not header.startswith(PNG) or header[24] != 16:
-        return None
-    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16:
-        raise PictureError(f"{path} cannot be read (OpenCV makes nothing of its 16 bit)")
-    samples = samples.reshape(*samples.shape[:2], -1)
-    if samples.shape[2] >= 3:
-        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-    if samples.shape[2] == 4 and header[25] in GREY_TYPES:
-        samples = samples[..., [0, 3]]
-    if samples.shape[2] in (1, 3) and (clear := image.info.get("transparency")) is not None:
-        opaque = (samples != np.array(clear)).any(axis=2, keepdims=True)
-        samples = np.concatenate([samples, opaque * np.uint16(65535)], axis=2)
-    return separated(upright(samples, orientation(image)), image.info.get("icc_profile"), 1)
-
-
-def separated(samples: np.ndarray, profile: bytes | None, frames: int) -> Picture:
+def separated(samples: np.ndarray, profile: bytes | None, frames: int, more: bytes) -> Picture:
     """From (h, w, channels): grey, grey and alpha, RGB, or RGB and alpha."""
     channels = samples.shape[2]
     grey, clear = channels < 3, channels in (2, 4)
     rgb = np.repeat(samples[..., :1], 3, axis=2) if grey else np.ascontiguousarray(samples[..., :3])
     alpha = np.ascontiguousarray(samples[..., -1]) if clear else None
-    return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames)
+    return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames, more=more)
 
 
 def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share: None) -> Picture:
@@ -164,7 +160,7 @@ def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share:
     finally:
         upscaler.close()
     alpha = None if picture.alpha is None else enlarge(picture.alpha, out.shape[1], out.shape[0])
-    return Picture(rgb=out, alpha=alpha, grey=picture.grey, profile=picture.profile)
+    return replace(picture, rgb=out, alpha=alpha, frames=1)
 
 
 def opaque(picture: Picture) -> np.ndarray:
@@ -192,7 +188,7 @@ def finished(path: Path) -> Iterator[Path]:
 
 
 def write(picture: Picture, path: Path) -> None:
-    """As PNG, with 8 or 16 bit, grey, alpha and profile as they are."""
+    """As PNG, with 8 or 16 bit, grey, alpha, profile and what else was said as they are."""
     samples = picture.rgb
     if picture.grey:
         samples = np.rint(samples @ LUMA).astype(samples.dtype)[..., None]
@@ -201,9 +197,11 @@ def write(picture: Picture, path: Path) -> None:
     with finished(path) as part:
         if samples.dtype == np.uint8:
             image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-            image.save(part, icc_profile=picture.profile)
+            made = io.BytesIO()
+            image.save(made, "PNG", icc_profile=picture.profile)
+            part.write_bytes(inserted(made.getvalue(), picture.more))
         else:
-            part.write_bytes(deep_png(samples, picture.profile))
+            part.write_bytes(inserted(deep_png(samples, picture.profile), picture.more))
 
 
 def deep_png(samples: np.ndarray, profile: bytes | None) -> bytes:
@@ -217,6 +215,4 @@ def deep_png(samples: np.ndarray, profile: bytes | None) -> bytes:
     data = made.tobytes()
     if profile is None:
         return data
-    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:IHDR_END] + chunk + data[IHDR_END:]
+    return inserted(data, chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))

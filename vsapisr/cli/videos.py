@@ -49,6 +49,10 @@ OWN: dict[str, tuple[Any, Any]] = {
         Annotated[bool, typer.Option("--json", help="Of videos: a line with a JSON object for each event.")],
         False,
     ),
+    "megapixels": (
+        Annotated[int, typer.Option(min=1, help="Of a picture: what is larger is refused.")],
+        200,
+    ),
     "cluster": (
         Annotated[
             str | None,
@@ -134,7 +138,7 @@ def upscale(**given: Any) -> None:
     failed = len(faults)
     if stills:
         sources, targets = [job.source for job in stills if job.source], [job.target for job in stills]
-        failed += pictures(sources, targets, settings, given["force"])
+        failed += pictures(sources, targets, settings, given["force"], given["megapixels"])
     films = [job for job in found if job.video]
     if films:
         with rendering(settings, given["cluster"], given["cluster_cores"]) as render:
