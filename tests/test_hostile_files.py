@@ -167,6 +167,9 @@ def test_damaged_times_are_a_line(tmp_path, text):
     path.unlink()
     with pytest.raises(VideoError, match="cannot be read"):
         Times.read(path)
+    path.mkdir()
+    with pytest.raises(VideoError, match="is no file"):
+        Times.read(path)
 
 
 def test_a_video_of_one_frame(tmp_path):
@@ -177,3 +180,10 @@ def test_a_video_of_one_frame(tmp_path):
     with av.open(str(target)) as file:
         (frame,) = file.decode(video=0)
         assert (frame.width, frame.height) == (384, 256)
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "y" * 300 + ".pth", "a/" * 3000, "nul\0.pth"])
+def test_a_name_that_no_file_can_have(name):
+    with pytest.raises(WeightsError, match="^(unknown model|model file) '") as caught:
+        weights.find(name)
+    assert len(str(caught.value)) < 1000

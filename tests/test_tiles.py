@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsapisr.picture import tiles
@@ -32,6 +32,7 @@ def test_spans_of_every_small_length():
                 check_spans(length, tile, overlap)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8192), st.integers(1, 64), st.integers(0, 8))
 def test_spans_of_any_length(length, kept, overlap):
     check_spans(length, 16 * overlap + 8 * kept, 8 * overlap)
@@ -43,6 +44,7 @@ def test_plan_is_in_reading_order():
     assert sum((t.y.keep_stop - t.y.keep_start) * (t.x.keep_stop - t.x.keep_start) for t in plan) == 6000
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4320), st.integers(1, 7680), st.integers(1, 1 << 20), st.integers(0, 4))
 def test_automatic_tiles_fit(height, width, pixels, overlap):
     overlap *= 8

@@ -107,7 +107,7 @@ def asked(read: Callable[[], object], name: str = "", seconds: float = SECONDS) 
     """(kind, failure) of one reader: it reads, or refuses in one line that has ``name``; warnings are failures."""
     kind, failure = "read", ""
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", append=True)  # what is not filtered out, as on a console
         try:
             with bounded(seconds=seconds):
                 read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,11 @@ class ImageError(VsapisrError, ValueError):
 
 class NoImagesError(VsapisrError, FileNotFoundError):
     """A folder that should hold images is missing or has none."""
+
+
+# Of damaged tags, and of sizes below MOST_PIXELS. For the whole process: pictures are read in threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def list_images(folder: str | Path) -> list[Path]:

@@ -95,6 +95,8 @@ class Plan:
         Raises:
             VideoError: it is not there, or not ours.
         """
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting, a device has no end
+            raise VideoError(f"{path} is no file; --force starts anew")
         try:
             values = json.loads(path.read_text(encoding="ascii"))
             if values["layout"] != LAYOUT:
@@ -149,7 +151,8 @@ class Work:
     def done(self, index: int) -> bool:
         """Is this chunk there, as long as its note says? What a failing disk has cut since is made anew."""
         try:
-            note = json.loads(self.folder.note(index).read_text(encoding="ascii"))
+            path = self.folder.note(index)
+            note = json.loads(path.read_text(encoding="ascii") if path.is_file() else "")
             size = note["bytes"] if {"frames", "seconds"} <= note.keys() else None
             return self.folder.chunk(index).stat().st_size == size
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

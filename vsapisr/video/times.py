@@ -41,6 +41,8 @@ class Times:
         Raises:
             VideoError: it is not there, or not ours.
         """
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting, a device has no end
+            raise VideoError(f"{path} is no file; --force starts anew")
         try:
             values = json.loads(path.read_text(encoding="ascii"))
             made = cls(unit=Fraction(*values["unit"]), pts=values["pts"], end=values["end"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import pickletools
 import re
@@ -67,11 +68,11 @@ def find(model: str) -> Path:
         path = Path(model).expanduser()
     except RuntimeError:  # "~nobody"
         path = Path(model)
-    if path.is_dir():
+    if os.path.isdir(path):  # not Path.is_dir, to which a name that is too long is an error
         inside = path / "best.pth"
         hint = f"; the weights in it are {str(inside)!r}" if inside.is_file() else ""
         raise WeightsError(f"model {quoted(model, 700)} is a folder, not a weight file{hint}")
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise WeightsError(f"model file {quoted(model, 700)} does not exist")
