@@ -1,4 +1,5 @@
-"""Bridge and kernels compiled with AddressSanitizer and UBSan, then a short run of tests: python -m scripts.sanitize.
+"""Bridge and kernels compiled with AddressSanitizer and UBSan, then a short run of tests; the kernels' threads under
+ThreadSanitizer: python -m scripts.sanitize.
 
 Exit status 0: nothing found; 77: this system has no compiler with the sanitizers. Needs gcc or clang on Linux.
 """
@@ -58,6 +59,20 @@ def build(folder: Path) -> None:
         subprocess.run([*compiler(), *options, *files, "-o", str(folder / name), "-ldl", "-lm"], check=True)
 
 
+def with_threads(folder: Path) -> int:
+    """The kernels' own threads under ThreadSanitizer, in a C program, since an interpreter is not built with it."""
+    program = folder / "native_threads"
+    sources = [ROOT / "scripts/native_threads.c", *sorted((ROOT / LIBRARIES["libvsapisr_cpu.so"]).glob("*.c"))]
+    flags = "-std=gnu11 -O2 -g -pthread -Wno-psabi -fsanitize=thread"
+    made = subprocess.run([*compiler(), *shlex.split(flags), *map(str, sources), "-o", str(program), "-lm"])
+    if made.returncode:
+        print("no ThreadSanitizer here")
+        return 0
+    print("with ThreadSanitizer:", program.name, flush=True)
+    fixed = ["setarch", "-R"] if shutil.which("setarch") else []  # it does not get along with every random address
+    return subprocess.run([*fixed, str(program)], env=os.environ | {"TSAN_OPTIONS": "halt_on_error=1"}).returncode
+
+
 def with_plugin(folder: Path) -> Path:
     """A copy of VapourSynth whose plugin is the one just built."""
     import vapoursynth
@@ -79,6 +94,8 @@ def main() -> int:
         return NOTHING_TO_DO
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
+        if with_threads(folder):
+            return 1
         build(folder)
         paths = [str(with_plugin(folder)), str(ROOT)]
         environ = os.environ | {
