@@ -95,19 +95,19 @@ def enhanced(gt: np.ndarray) -> np.ndarray:
 def with_lines(samples: list[Sample], seconds: float) -> list[Sample]:
     """Those whose pseudo-GT was made within ``seconds``, by as many processes as there are cores; all as they are where
     OpenCV is missing."""
-    from concurrent.futures import ProcessPoolExecutor, wait
     from multiprocessing import get_context
 
     try:
         import cv2  # noqa: F401
     except ImportError:
         return samples
-    pool = ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 1), get_context("spawn"))
-    futures = [pool.submit(enhanced, sample.gt) for sample in samples]
-    wait(futures, seconds)
-    done = [future.done() and not future.cancelled() and not future.exception() for future in futures]
-    made = [Sample(f.result(), s.small) for f, s, there in zip(futures, samples, done) if there]
-    pool.shutdown(wait=False, cancel_futures=True)
+    end, made = time.monotonic() + seconds, []
+    with get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 1)) as pool:  # ended at once when it is left
+        jobs = [pool.apply_async(enhanced, (sample.gt,)) for sample in samples]
+        for job, sample in zip(jobs, samples):
+            job.wait(max(end - time.monotonic(), 0))
+            if job.ready() and job.successful():
+                made.append(Sample(job.get(), sample.small))
     return made or samples
 
 
