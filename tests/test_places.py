@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -12,13 +13,14 @@ import pytest
 
 from train.__main__ import main
 from train.curation.config import CurateConfig, PrepareConfig
-from train.curation.curate import curate
+from train.curation.curate import Curated, curate, remove_pictures
+from train.curation.manifest import Manifest
 from train.curation.prepare import prepare
 from train.degradation.run import DegradeConfig, run_degrade
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
 from train.fit.loop import fit
-from train.media.places import LOCK, MARK, alone, claim
+from train.media.places import LOCK, MARK, alone, below, claim
 from train.preview import PreviewConfig, run_preview
 from vsapisr.errors import ArgumentError, VsapisrError
 
@@ -160,3 +162,17 @@ def test_a_damaged_mark_is_none(tmp_path):
         (tmp_path / "a").touch()
         with pytest.raises(ArgumentError, match="would replace .a"):
             claim(tmp_path, "fit", ["a"])
+
+
+@pytest.mark.parametrize("name", ["../kept.png", "a/../../kept.png", "/kept.png", "..\\kept.png", "C:kept.png", ""])
+def test_names_in_a_record_that_lead_outside_remove_nothing(tmp_path, name):
+    """As in a manifest.sqlite from somewhere else."""
+    out, kept = tmp_path / "out", tmp_path / "kept.png"
+    out.mkdir()
+    kept.write_bytes(b"mine")
+    with closing(Manifest(out / "manifest.sqlite")) as manifest:
+        manifest.put("files", {"name": name, "frame": None, "crop": "", "full_height": 1})
+        with pytest.raises(ArgumentError, match="which does not lie below it"):
+            remove_pictures(out, manifest, Curated())
+    assert kept.read_bytes() == b"mine"
+    assert below(out, "sub/fine.png") == out / "sub/fine.png"

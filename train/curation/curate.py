@@ -11,7 +11,7 @@ from pathlib import Path
 from vsapisr.errors import ClipError
 from vsapisr.writing import remove_leftovers, write_words
 
-from ..media.places import alone
+from ..media.places import alone, below
 from ..media.progress import Progress
 from .config import CurateConfig
 from .elsewhere import Nodes, nodes
@@ -205,7 +205,7 @@ def remove_pictures(out: Path, manifest: Manifest, report: Curated) -> None:
     for row in manifest.rows(
         "SELECT name FROM files LEFT JOIN decisions d ON d.frame = files.frame WHERE d.selected IS NOT 1"
     ):
-        (out / row["name"]).unlink(missing_ok=True)
+        below(out, row["name"]).unlink(missing_ok=True)
         manifest.execute("DELETE FROM files WHERE name = ?", row["name"])
         report.removed += 1
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from vsapisr.writing import write_atomically
 
+from ..media.places import below
 from .keyframes import Unsuitable, fetch
 from .manifest import Manifest
 from .scan import frame_name, safe_stem
@@ -43,7 +44,7 @@ def wanted_of(video: sqlite3.Row, out: Path, manifest: Manifest) -> list[Wanted]
         video["id"],
     ):
         crop = Bars(top=row["crop_top"], bottom=row["crop_bottom"], left=row["crop_left"], right=row["crop_right"])
-        if row["name"] is None or row["crop"] != repr(crop) or not (out / row["name"]).exists():
+        if row["name"] is None or row["crop"] != repr(crop) or not below(out, row["name"]).exists():
             name = row["name"] or f"{safe_stem(video['path'])}.{frame_name(video['fingerprint'], row['packet'])}.png"
             wanted.append(
                 Wanted(

@@ -21,7 +21,7 @@ from vsapisr.writing import remove_leftovers, write_atomically
 
 from ..media.cache import key_of
 from ..media.images import MOST_PIXELS, SUFFIXES, existing, grey_of_16_bits
-from ..media.places import alone, apart, refuse
+from ..media.places import alone, apart, below, refuse
 from ..media.progress import Progress
 from .apart import hashes, is_among
 from .config import PrepareConfig
@@ -258,7 +258,7 @@ def remove_stale(where: str, kept: set[str], config: PrepareConfig, manifest: Ma
         if row["name"] in kept and row["status"] == "written":
             continue
         for folder in FOLDERS:
-            path = Path(config.out) / folder / row["name"]
+            path = below(Path(config.out) / folder, row["name"])
             report.removed += path.exists() and folder != "pseudo_gt"
             path.unlink(missing_ok=True)
         if row["name"] not in kept:

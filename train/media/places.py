@@ -10,13 +10,13 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from vsapisr.errors import ArgumentError
 from vsapisr.writing import write_atomically
 
-__all__ = ["LOCK", "MARK", "alone", "apart", "claim"]
+__all__ = ["LOCK", "MARK", "alone", "apart", "below", "claim"]
 
 log = logging.getLogger(__name__)
 LOCK = ".train.lock"
@@ -25,6 +25,18 @@ MARK = ".train.json"
 """Which steps have written to a folder."""
 FAR = 1 << 30
 """Byte that Windows locks, beyond what others may want to read."""
+
+
+def below(folder: Path, name: str) -> Path:
+    """``folder / name``, for names out of a record that somebody else may have written.
+
+    Raises:
+        ArgumentError: it leads out of ``folder``.
+    """
+    parts = PureWindowsPath(name)  # of both kinds of slashes, and drives
+    if not name or parts.anchor or PurePosixPath(name).is_absolute() or ".." in parts.parts:
+        raise ArgumentError(f"the record of {str(folder)!r} names {name!r}, which does not lie below it")
+    return folder / name
 
 
 @contextmanager
