@@ -16,7 +16,7 @@ def main() -> None:
     if not all(map(find_spec, EXTRA)):
         print('vsapisr: this command needs the cli extra: pip install "vsapisr[cli]"', file=sys.stderr)
         raise SystemExit(2)
-    from .commands_status import app
+    from .commands_recipe import app
 
     any_console()
     app(prog_name="vsapisr")
