@@ -60,7 +60,10 @@ def test_rates(folder, tmp_path):
     assert rates(0, 399, schedule="constant", warmup=0) == [1, 1]
 
 
-@pytest.mark.parametrize("name", ["stage1", "stage2", "shipped/fidelity", "shipped/sharp", "shipped/sharp_colour"])
+SHIPPED = ("fidelity", "sharp", "sharp_colour", "restore_lines", "restore_features", "restore")
+
+
+@pytest.mark.parametrize("name", ["stage1", "stage2", *(f"shipped/{name}" for name in SHIPPED)])
 def test_example_configurations_are_accepted(name):
     made = load(FitConfig, ROOT / "train" / "configs" / f"{name}.toml")
     if name.startswith("stage"):

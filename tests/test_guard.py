@@ -139,7 +139,7 @@ def test_values_of_flat_areas_are_kept_as_it_says(height: int, width: int) -> No
 COLOURS = [*product((0, 64, 128, 191, 255), repeat=3), *((grey,) * 3 for grey in np.linspace(0, 255, 64).round())]
 
 
-@pytest.mark.parametrize("model", ["default", "fidelity", "published"])
+@pytest.mark.parametrize("model", ["default", "fidelity", "restore", "published"])
 def test_flat_colours_are_exact_to_the_edge(model: str, tmp_path) -> None:
     """Without it black gets corners of (31, 31, 31), and colours move by up to 5 inside."""
     path = str(write(perturbed(), tmp_path / "wild.pth")) if model == "published" else model

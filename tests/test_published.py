@@ -218,7 +218,7 @@ def test_names(cache):
         "model 'apisr-grl-gan' is not on this machine; get it with: vsapisr fetch apisr-grl-gan"
     )
     with pytest.raises(
-        WeightsError, match="unknown model 'x'; known are default, fidelity, apisr-grl-gan, or give a path"
+        WeightsError, match="unknown model 'x'; known are default, fidelity, restore, apisr-grl-gan, or give a path"
     ):
         weights.find("x")
 

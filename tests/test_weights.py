@@ -201,7 +201,7 @@ def test_any_damage_has_an_error(small, tmp_path):
 
 
 def test_the_shipped_models_load():
-    assert set(weights.shipped()) == {"default", "fidelity"}
+    assert set(weights.shipped()) == {"default", "fidelity", "restore"}
     for name, path in weights.shipped().items():
         assert weights.load(weights.find(name)).config == GRLConfig(drop_path=0.1)
         assert path.with_suffix(".md").is_file() and path.stat().st_size < 4.2e6
