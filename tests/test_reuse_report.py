@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -18,6 +21,7 @@ from vsapisr.cli.commands_reuse import app
 from vsapisr.cli.report import ReuseReport, summary
 from vsapisr.cli.shots import Shot, lines
 from vsapisr.config import UpscaleConfig
+from vsapisr.errors import ClipError
 from vsapisr.networks.grl import GRL, GRLConfig
 
 from .networks import write
@@ -106,3 +110,28 @@ def test_what_is_no_video(tmp_path, name, words):
     (tmp_path / "text.mkv").write_text("not a video")
     done = CliRunner().invoke(app, ["reuse", str(tmp_path / name)])
     assert done.exit_code == 1 and words in done.output
+
+
+def coded(path: Path, size: int, field: str) -> bytes:
+    """MPEG-2 as an elementary stream, so that two of them may be put one behind the other."""
+    with av.open(str(path), "w", format="mpeg2video") as out:
+        stream = out.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme"} if field else {})
+        stream.width = stream.height = size
+        for n in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((size, size, 3), 20 * n, np.uint8))
+            out.mux(stream.encode(frame.reformat(format="yuv420p")))
+        out.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def test_what_the_filter_refuses_is_refused_in_the_same_words(tmp_path):
+    """Sizes that change within a stream, interlaced frames."""
+    (tmp_path / "two.m2v").write_bytes(coded(tmp_path / "a.m2v", 64, "") + coded(tmp_path / "b.m2v", 96, ""))
+    coded(tmp_path / "fields.m2v", 64, "tff")
+    for name, text in (("two", "clip must have a constant size"), ("fields", "frame 0 is interlaced (_FieldBased=")):
+        result = CliRunner().invoke(app, ["reuse", str(tmp_path / f"{name}.m2v")])
+        assert result.exit_code == 1 and isinstance(result.exception, ClipError | SystemExit), result.exception
+        assert text in result.output + str(result.exception)
+        with pytest.raises(ClipError, match=re.escape(text)):
+            for _ in ReuseReport(tmp_path / f"{name}.m2v", UpscaleConfig(device="cpu")).frames():
+                pass

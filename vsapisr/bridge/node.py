@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import UpscaleConfig
 from ..errors import ClipError
 from ..needs import check_torch
+from ..picture.accepted import check_clip, check_progressive
 from .forked import check_not_forked, frame_made, watch_forks
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ class Node:
         from ..picture.planes import check_format
         from ..reuse.clip import ClipUpscaler
 
-        if not clip["width"] or not clip["height"]:
-            raise ClipError("clip must have a constant size")
-        if not clip["color_family"]:
-            raise ClipError("clip must have a constant format")
+        check_clip(clip["width"], clip["height"], clip["color_family"])
         self.said: set[str] = set()
         fields = ("color_family", "sample_type", "bits_per_sample", "subsampling_w", "subsampling_h")
         self.source = check_format(Format(*(clip[name] for name in fields)), "clip")
@@ -71,11 +69,7 @@ class Node:
 
         frame_made()
         properties = frames[n][1]
-        if properties.get("_FieldBased", 0):
-            raise ClipError(
-                f"frame {n} is interlaced (_FieldBased={properties['_FieldBased']}): deinterlace the clip first "
-                "(bwdif.Bwdif, znedi3, vivtc for telecine); where it is progressive in truth: std.SetFieldBased(0)"
-            )
+        check_progressive(n, properties)
         colour = resolve(self.source, properties, *self.source_size)
         out_colour, changes = self.output_colour(colour, properties)
         planes = {m: arrays(lent, self.source, *self.source_size) for m, (lent, _) in frames.items()}

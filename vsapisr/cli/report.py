@@ -17,6 +17,7 @@ from ..engine.engine import Engine
 from ..engine.frame import Frame
 from ..errors import ClipError
 from ..libav import url
+from ..picture.accepted import check_clip, check_progressive
 from ..picture.colour import Format, resolve
 from ..picture.tiles import Tile
 from ..reuse.clip import ClipUpscaler, cache_budget
@@ -81,6 +82,7 @@ class ReuseReport:
         self.clip = opened(path)
         self.clip = self.clip[:frames] if frames else self.clip
         video = self.clip.format
+        check_clip(self.clip.width, self.clip.height, int(video.color_family) if video else 0)
         self.format = Format(
             int(video.color_family),
             int(video.sample_type),
@@ -110,6 +112,7 @@ class ReuseReport:
             properties = {
                 m: {k: v.encode() if isinstance(v, str) else v for k, v in p.items()} for m, p in properties.items()
             }
+            check_progressive(n, properties[n])
             colour = resolve(self.format, properties[n], self.clip.width, self.clip.height)
             computed = self.counter.pixels
             share = self.upscaler.frame(n, planes, colour, [], colour, properties)
