@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import subprocess
@@ -35,6 +34,29 @@ from vsapisr.cli.videos import app
 CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.argv[1:]]; main()"
 
 
+STEPS = """
+import os, sys
+
+class Steps:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def write(self, text):
+        self.inner.write(text)
+        self.inner.flush()
+        if text.endswith("\\n"):
+            os.read(0, 1)
+        return len(text)
+
+sys.stdout = Steps(sys.stdout)
+"""
+"""Before ``CALL``: after every line that is printed a byte has to come, or the end of the input. So the command is
+where a test thinks that it is, however slow the test."""
+
+
 def command(model: str, *more: object) -> list[str]:
     words = ["--model", model, "--device", "cpu", "--encoder", "libx264", "--preset", "ultrafast", "--chunk", "0.2"]
     return [sys.executable, "-c", CALL, "upscale", *map(str, more), *words, "--json"]
@@ -50,6 +72,12 @@ def started(words: list[str], **given) -> subprocess.Popen:
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **given)
 
 
+def in_steps(words: list[str]) -> subprocess.Popen:
+    """It waits after each event."""
+    place = words.index(CALL)
+    return started([*words[:place], STEPS + CALL, *words[place + 1 :]], stdin=subprocess.PIPE)
+
+
 def events(process: subprocess.Popen):
     for line in process.stdout:
         yield json.loads(line)
@@ -57,15 +85,19 @@ def events(process: subprocess.Popen):
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals on Windows")
 def test_killed_at_any_moment(model, tmp_path):
-    """At events drawn by chance; the first time by Ctrl-C."""
+    """By Ctrl-C before the work, then without a word after a chunk."""
     source = episode(tmp_path / "ep.mkv", VFR, intra=CUTS)
     calm, folder = tmp_path / "calm.mkv", tmp_path / "out"
     wild, work = folder / "ep_4x.mkv", folder / "ep_4x.mkv.work"
     upscale_video(source, calm, asked(model))
-    chance, done = random.Random(1), []
-    for kill in (signal.SIGINT, signal.SIGKILL):
-        process = started(command(model, source, "--output", folder))
-        for event, _ in zip(events(process), range(chance.randint(1, 2)), strict=False):
+    done = []
+    for kill, moment in ((signal.SIGINT, "plan"), (signal.SIGKILL, "chunk")):
+        process, event = in_steps(command(model, source, "--output", folder)), {"event": ""}
+        while event["event"] != moment:
+            if event["event"]:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            event = json.loads(process.stdout.readline())
             if event["event"] == "plan":
                 done.append(event["done"])
         process.send_signal(kill)
