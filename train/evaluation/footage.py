@@ -16,7 +16,7 @@ from vsapisr.config import SCALE
 from vsapisr.errors import ArgumentError, ClipError, VsapisrError
 from vsapisr.libav import url
 
-from ..curation.keyframes import SUFFIXES, list_videos, video_stream
+from ..curation.keyframes import SUFFIXES, Unsuitable, list_videos, video_stream
 from ..media.images import SUFFIXES as IMAGES
 from ..media.images import list_images, read_image
 from ..media.video import picture
@@ -102,6 +102,8 @@ def frames(path: Path, most: int) -> Iterator[np.ndarray]:
                 if most and number >= most:
                     return
                 yield picture(frame, cast(Fraction | None, stream.sample_aspect_ratio))
+    except Unsuitable as error:  # says why, but not of which file
+        raise ClipError(f"{path} cannot be read: {error}") from None
     except VsapisrError:
         raise
     except BROKEN as error:
