@@ -15,7 +15,7 @@ from vsapisr.errors import ClipError
 def test_a_file_of_sound_alone_is_named(tmp_path):
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("flac", rate=48000)
+        stream = out.add_stream("pcm_s16le", rate=48000, layout="stereo")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 4800), np.int16), format="s16", layout="stereo")
         frame.rate = 48000
         out.mux(stream.encode(frame))
