@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -16,10 +18,11 @@ from vsapisr.config import UpscaleConfig
 from vsapisr.engine import devices, memory
 from vsapisr.engine.cgroups import limit_and_used
 from vsapisr.engine.frame import Conversion, Frame
-from vsapisr.engine.memory import free_memory, lacks_memory, total_memory
+from vsapisr.engine.memory import free_memory, total_memory
 from vsapisr.engine.room import CPU_PIXELS, graph_bytes, memory_class, tile_pixels
 from vsapisr.engine.upscaler import Upscaler
 from vsapisr.errors import DeviceError
+from vsapisr.needs import lacks_memory
 from vsapisr.networks import forms
 from vsapisr.picture.colour import RGB, Colour, Format
 from vsapisr.reuse.clip import ClipUpscaler
@@ -49,6 +52,12 @@ def test_a_lack_of_memory_is_recognised_whoever_says_so():
     assert lacks_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
     assert not lacks_memory(OSError(errno.ENOSPC, "No space left on device"))
     assert not lacks_memory(RuntimeError("a kernel that is not there"))
+    assert lacks_memory(raised(lambda: cv2.resize(np.zeros((9, 9, 3), np.uint8), (1 << 24, 1 << 24))))
+    loading = "libtorch_cpu.so: failed to map segment from shared object"
+    assert lacks_memory(ImportError(loading)) and lacks_memory(OSError(loading))
+    assert not lacks_memory(ImportError(f"{loading}: Operation not permitted"))
+    assert not lacks_memory(ImportError("libgomp.so.1: cannot allocate memory in static TLS block"))
+    assert not lacks_memory(ImportError("No module named 'torch'"))
     assert not lacks_memory(DeviceError("out of memory on cpu with tiles of 8x8: ..."))
 
 
@@ -81,6 +90,53 @@ def test_smaller_tiles_when_the_system_refuses_memory():
     *words, last = done.stdout.strip().splitlines()
     assert words and all(line.startswith("out of memory on cpu: going on with tiles of ") for line in words)
     assert last == "(1024, 1024, 3) True"
+
+
+COMMANDS = {
+    "upscale": ("from vsapisr.cli import main; main()", ("upscale", "a.png", "--device", "cpu")),
+    "reuse": ("from vsapisr.cli import main; main()", ("reuse", "a.png")),
+    "fit": ("import train.__main__ as t; sys.exit(t.main())", ("fit", "--data.folder", ".", "--out", "run")),
+    "vspipe": (
+        "import vapoursynth as vs; vs.core.apisr.Upscale(vs.core.std.BlankClip(width=64, height=64, length=1))",
+        (),
+    ),
+}
+BEFORE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]) << 20,) * 2)
+sys.argv[:2] = ["x"]
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is Linux's")
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("mebibytes", [400, 600])
+def test_too_little_memory_to_load_anything_is_one_line(command: str, mebibytes: int, tmp_path: Path):
+    """Libraries that cannot be mapped: neither a traceback nor the advice to install what is there."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 32, 3), np.uint8))
+    code, arguments = COMMANDS[command]
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE + code, str(mebibytes), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode in (1, 2) and "not enough memory" in last, done.stderr
+    assert "pip install" not in done.stderr
+    assert command == "vspipe" or "Traceback" not in done.stderr  # Python's own, of a script
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.png"]
+
+
+def test_addresses_that_opencv_would_crash_without_are_one_line(monkeypatch):
+    held = psutil.Process().memory_info().vms
+    monkeypatch.setattr(memory, "address_space", lambda: held + 100 * MIB)
+    with pytest.raises(DeviceError, match=r"not enough memory: \d+ MiB are left of what ulimit -v allows, 330 MiB are"):
+        memory.check_room()
+    monkeypatch.setattr(memory, "address_space", lambda: held + GIB)
+    memory.check_room()
 
 
 def nearest(x: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vsapisr.errors import VsapisrError
+from vsapisr.needs import lacks_memory, without_memory
 from vsapisr.writing import any_console
 
 from .settings import add_options, load, nearest
@@ -93,8 +94,20 @@ def misspelt(unknown: list[str], parser: argparse.ArgumentParser) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The exit status of a step: 0, or 2 where a line on stderr says what was wrong."""
     any_console()
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return run(arguments)
+    except Exception as error:  # also of a library that a step imports
+        if not lacks_memory(error):
+            raise
+        print(f"train {' '.join(arguments[:1])}: {without_memory(error)}", file=sys.stderr)
+        return 2
+
+
+def run(arguments: list[str]) -> int:
+    """:func:`main` without what memory refuses."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     for name, (config, _, text) in STEPS.items():
@@ -120,13 +133,13 @@ def main(arguments: list[str] | None = None) -> int:
         if step == "frametypes":
             print(find("curation.frametypes:chart_videos")(options["videos"], options["out"], options["force"]))
         else:
-            config, run, _ = STEPS[step]
-            run = PLANS[step] if step in PLANS and options.pop("dry_run") else run
+            config, work, _ = STEPS[step]
+            work = PLANS[step] if step in PLANS and options.pop("dry_run") else work
             made = load(find(config), options.pop("config", None), options)
-            result = find(run)(made)
+            result = find(work)(made)
             if os.environ.get("RANK", "0") == "0":  # of several processes under torchrun one speaks
                 print(result)
-                if after := "" if run in PLANS.values() else following(step, made):
+                if after := "" if work in PLANS.values() else following(step, made):
                     print(f"next: {after}", file=sys.stderr)
     except VsapisrError as error:
         print(f"train {step}: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsapisr.errors import WeightsError
+from vsapisr.needs import lacks_memory, without_memory
 from vsapisr.weights.files import plain_content, shown
 
 SIZE = 512
@@ -130,6 +131,8 @@ def load_icnet(path: str | Path, device: torch.device | str = "cpu") -> ICNet:
     try:
         state = plain_content(path)
     except Exception as error:  # the unpickler meets arbitrary bytes and raises nearly anything
+        if lacks_memory(error):
+            raise WeightsError(without_memory(error, f"to read {path}")) from None
         raise WeightsError(
             f"ICNet weights {str(path)!r}: not a checkpoint of plain tensors "
             f"({shown(str(error).splitlines()[0], 200) if str(error) else type(error).__name__})"

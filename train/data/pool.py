@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from vsapisr.errors import VsapisrError
+from vsapisr.needs import lacks_memory
 
 from .crops import Crops, ImageStream
 from .workers import WorkerLostError, become_worker, server
@@ -113,11 +114,9 @@ def _work(stream: ImageStream, first: int, step: int, pipe: Connection) -> None:
             ready.put(pickle.dumps(crops))
     except VsapisrError as error:
         ready.put(pickle.dumps(error))
-    except MemoryError:
+    except Exception as error:
         lack = WorkerLostError("not enough memory to degrade a drawing; fewer data.workers need less")
-        ready.put(pickle.dumps(lack))
-    except Exception:
-        ready.put(pickle.dumps(traceback.format_exc()))
+        ready.put(pickle.dumps(lack if lacks_memory(error) else traceback.format_exc()))
     ready.put(None)
     sender.join()
 

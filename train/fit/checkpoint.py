@@ -34,6 +34,7 @@ from typing import Any
 import torch
 
 from vsapisr.errors import VsapisrError
+from vsapisr.needs import lacks_memory, without_memory
 from vsapisr.weights.files import plain_content, shown
 
 __all__ = ["LIGHT", "CheckpointError", "damaged", "load", "save"]
@@ -85,6 +86,8 @@ def load(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except Exception as error:  # whatever damage leads PyTorch to
+        if lacks_memory(error):
+            raise CheckpointError(without_memory(error, f"to read {path}")) from None
         raise damaged(path, error) from None
     if not isinstance(state, dict) or ("ema" not in state and "term" not in state):
         raise CheckpointError(f"{path} is no checkpoint of a training run: it has no averaged weights under 'ema'")

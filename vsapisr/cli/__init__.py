@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
+from ..needs import lacks_memory, without_memory
 from ..writing import any_console
 
 EXTRA = ("typer", "rich", "PIL", "cv2", "av")
@@ -16,10 +17,16 @@ def main() -> None:
     if not all(map(find_spec, EXTRA)):
         print('vsapisr: this command needs the cli extra: pip install "vsapisr[cli]"', file=sys.stderr)
         raise SystemExit(2)
-    from .commands_recipe import app
-
     any_console()
-    app(prog_name="vsapisr")
+    try:
+        from .commands_recipe import app
+
+        app(prog_name="vsapisr")
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        print(f"vsapisr: {without_memory(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from ..config import SCALE, UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
-from ..needs import check_torch
+from ..needs import check_torch, room_for
 from ..video.settings import VideoSettings
 from ..weights import published
 from .outputs import png, vacant
@@ -103,17 +103,30 @@ def console() -> Console:
 
 def ready(config: UpscaleConfig) -> Any:
     """The network, loaded as long as somebody keeps it; errors of model and device come here, before any image."""
-    check_torch()
-    from ..engine.devices import ready
+    with room_for("to load the network"):
+        check_torch()
+        from ..engine.devices import ready
 
     return ready(config)[-1]
+
+
+def opencv() -> None:
+    """OpenCV can be imported, and PyTorch before it.
+
+    Raises:
+        DeviceError: there is no PyTorch, or not enough memory for both.
+    """
+    check_torch()
+    from ..engine.memory import check_room
+
+    check_room()
 
 
 def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force: bool, megapixels: int = 200) -> int:
     """Enlarge image files and write them as PNG; the number of those that failed, each with a line that says why."""
     config = wish.upscale
     with console().status("loading the model"):
-        check_torch()
+        opencv()
         from . import images
 
         network = ready(config)  # kept, so that it is not loaded again for every image
@@ -124,10 +137,11 @@ def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force
             meter.update(done, label=f"{n}/{len(inputs)} {path.name}")
             try:
                 vacant(target, path, force, targets[: n - 1])
-                line = one(path, target, wish, megapixels, partial(forward, meter, done, pixels))
-            except (VsapisrError, MemoryError) as error:
+                with room_for(f"for {path}"):
+                    line = one(path, target, wish, megapixels, partial(forward, meter, done, pixels))
+            except VsapisrError as error:
                 failed += 1
-                meter.say(f"vsapisr: {error or f'{path}: not enough memory'}")
+                meter.say(f"vsapisr: {error}")
             except KeyboardInterrupt:
                 left = len(inputs) - n + 1
                 meter.say(f"vsapisr: stopped; {path.name} was not finished, {left} of {len(inputs)} are left to do")
@@ -182,6 +196,7 @@ def compare(
     vacant(png(output), input, force)
     box = None if crop is None else numbers(crop)
     with console().status("loading the model"):
+        opencv()
         from . import images
         from .comparison import comparison
 

@@ -11,8 +11,7 @@ import typer
 
 from ..config import UpscaleConfig
 from ..errors import ArgumentError
-from ..needs import check_torch
-from .commands import DEFAULT, Force, Overlap, Tilesize, app, console, sides
+from .commands import DEFAULT, Force, Overlap, Tilesize, app, console, opencv, sides
 from .outputs import png, vacant
 from .progress import Meter
 
@@ -43,7 +42,7 @@ def reuse(
     config = UpscaleConfig(tilesize=sides(tilesize), overlap=overlap, device="cpu", reuse=chosen, threshold=threshold)
     if heat is not None:
         vacant(png(heat), clip, force)
-    check_torch()
+    opencv()
     if mode is not None or heat is not None:
         counted(clip, config, frames, heat, mode is not None, as_json)
     if mode is None:

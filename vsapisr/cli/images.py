@@ -20,6 +20,7 @@ from ..config import UpscaleConfig
 from ..engine.frame import Conversion, Frame
 from ..engine.upscaler import Upscaler
 from ..errors import VsapisrError
+from ..needs import lacks_memory
 from ..picture.colour import Colour
 from ..picture.orientation import orientation, upright
 from . import deep
@@ -74,6 +75,7 @@ def read(path: Path, most: int = MOST) -> Picture:
 
     Raises:
         PictureError: missing, damaged, no image, or one of more than ``most`` pixels.
+        MemoryError: memory does not suffice, in OpenCV another type (:func:`vsapisr.needs.lacks_memory`).
     """
     if path.is_dir():
         raise PictureError(f"{path} is a folder; image files are needed")
@@ -100,6 +102,8 @@ def read(path: Path, most: int = MOST) -> Picture:
     except VsapisrError:
         raise
     except Exception as error:
+        if lacks_memory(error):
+            raise
         raise PictureError(f"{path} cannot be read ({error})") from None
 
 

@@ -15,6 +15,7 @@ import typer
 from ..config import UpscaleConfig
 from ..described import described
 from ..errors import ArgumentError, VideoError, VsapisrError
+from ..needs import room_for
 from ..video.settings import VideoSettings, options
 from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
 from .commands_reuse import app
@@ -208,12 +209,13 @@ def videos_of(
             watch.begin(number, str(name))
             try:
                 clash(job, found[:number])
-                done = upscale_video(job.source, job.target, settings, force=force, told=watch.told, render=render)
+                with room_for(f"for {name}"):
+                    done = upscale_video(job.source, job.target, settings, force=force, told=watch.told, render=render)
                 words = "done before" if done.already else f"{done.frames} frames"
                 watch.say(f"{name} -> {done.path}, {words}, {done.bytes / 1e6:.1f} MB")
-            except (VsapisrError, MemoryError) as error:
+            except VsapisrError as error:
                 lost.append(Path(str(name)).name)
-                watch.failed(str(error) or f"{name}: not enough memory")
+                watch.failed(str(error))
             except KeyboardInterrupt:
                 watch.say("stopped; the same command goes on where it was")
                 raise typer.Exit(130) from None

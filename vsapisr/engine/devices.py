@@ -6,9 +6,9 @@ import torch
 
 from ..config import UpscaleConfig
 from ..errors import DeviceError, quoted
+from ..needs import lacks_memory
 from ..networks import forms
 from .forked import usable_here
-from .memory import lacks_memory
 
 __all__ = ["choose_device", "choose_precision", "ready"]
 

@@ -1,56 +1,28 @@
-"""Memory: how much there is and how much is free, whether an error says that it ran out, and giving back what is free
-but still held.
+"""Memory: how much there is and how much is free, whose it was that ran out, and giving back what is free but still
+held. Whether an error says that it ran out: :func:`vsapisr.needs.lacks_memory`.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import psutil
 
-from ..errors import VsapisrError
+from ..errors import DeviceError
 from .cgroups import limit_and_used
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Trimmer", "free_memory", "lacks_memory", "of_glibc", "of_machine", "total_memory", "trim"]
+__all__ = ["Trimmer", "check_room", "free_memory", "of_glibc", "of_machine", "total_memory", "trim"]
 
 TRIM_SECONDS = 2.0
-SAID = (
-    "out of memory",
-    "not enough memory",
-    "allocate memory",  # "DefaultCPUAllocator: can't allocate memory", and what Linux and macOS say of ENOMEM
-    "defaultcpuallocator",
-    "bad_alloc",
-    "bad allocation",
-    "alloc_failed",
-    "nable to find an engine",
-    "could not create a memory",
-)
-"""In lower case, in RuntimeErrors of torch and of the libraries under it; cuDNN says of a workspace that there was no
-room for only that it found no way, oneDNN that it could not create an object."""
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, the machine's or a device's, whoever raised it and in which words.
-
-    There is no one type: Python and NumPy raise MemoryError, the system OSError, torch OutOfMemoryError on CUDA and a
-    bare RuntimeError on the CPU.
-    """
-    if isinstance(error, VsapisrError):  # already said in the user's words
-        return False
-    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemory", "OutOfMemoryError"):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    words = str(error).lower()
-    return isinstance(error, RuntimeError) and any(part in words for part in (*SAID, os.strerror(errno.ENOMEM).lower()))
+PICTURES = 330 << 20
+"""Bytes of addresses that pictures need besides PyTorch: OpenCV, the network, the smallest tiles. Where OpenCV gets a
+part of its own, it crashes instead of saying so."""
 
 
 def of_machine(error: BaseException, device: torch.device) -> bool:
@@ -89,6 +61,22 @@ def address_space() -> int | None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def check_room() -> None:
+    """There are addresses enough to work on pictures.
+
+    Raises:
+        DeviceError: there are not.
+    """
+    if (allowed := address_space()) is None:
+        return
+    left = allowed - psutil.Process().memory_info().vms
+    if left < PICTURES:
+        raise DeviceError(
+            f"not enough memory: {max(left, 0) >> 20} MiB are left of what ulimit -v allows, "
+            f"{PICTURES >> 20} MiB are needed"
+        )
 
 
 def of_glibc(name: str) -> Callable[..., int] | None:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ..config import UpscaleConfig, check_tiles
 from ..errors import DeviceError
+from ..needs import lacks_memory
 from ..picture import tiles
 from ..picture.colour import Format
 from ..picture.planes import write_tile
@@ -35,7 +36,7 @@ from ..picture.tiles import Tile
 from .devices import ready
 from .engine import Engine
 from .frame import Frame, Planes
-from .memory import lacks_memory, of_machine, trim
+from .memory import of_machine, trim
 from .room import tile_pixels
 
 __all__ = ["Division", "Results", "Upscaler"]

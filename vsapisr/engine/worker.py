@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from ..errors import DeviceError
+from ..needs import lacks_memory
 from .frame import Job
-from .memory import Trimmer, lacks_memory
+from .memory import Trimmer
 from .streams import Pipeline, serves_a_device, streams_of
 
 __all__ = ["Batch", "OutOfMemory", "Worker"]

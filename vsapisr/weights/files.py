@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import WeightsError, quoted
+from ..needs import lacks_memory, without_memory
 from ..networks.grl import GRL, GRLConfig
 from . import published
 from .foreign import what_else
@@ -157,6 +158,8 @@ def read_pickle(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise WeightsError(f"{path} wants to run code ({shown(wanted)}) when it is loaded; refused") from None
         raise WeightsError(f"{path} is damaged or no PyTorch checkpoint") from None
     except Exception as error:
+        if lacks_memory(error):
+            raise WeightsError(without_memory(error, f"to read {path}")) from None
         reason = next(iter(str(error).split(". ")[0].splitlines()), type(error).__name__)
         raise WeightsError(f"{path} is truncated or damaged ({shown(reason, 200)})") from None
     metadata = said_beside(content)
