@@ -60,8 +60,8 @@ def load(path: Path) -> np.ndarray:
     return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def expected(rgb: np.ndarray, model: str) -> np.ndarray:
-    return vsapisr.upscale_image(np.ascontiguousarray(rgb), model=model, device="cpu")
+def expected(rgb: np.ndarray, model: str, **arguments: object) -> np.ndarray:
+    return vsapisr.upscale_image(np.ascontiguousarray(rgb), model=model, device="cpu", **arguments)
 
 
 def no_parts(folder: Path) -> bool:
@@ -112,14 +112,14 @@ def test_sixteen_bit_stay_sixteen(model, tmp_path):
     assert np.unique(plain & 255).size > 100  # the low bytes carry something
 
 
-def test_photos_are_turned_upright_and_animations_give_their_first_frame(model, tmp_path):
+def test_photos_are_turned_upright_and_one_frame_of_an_animation_can_be_had(model, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right
     Image.fromarray(ramp()).save(tmp_path / "t.png", exif=exif)
     assert np.array_equal(images.read(tmp_path / "t.png").rgb, np.rot90(ramp(), -1))
     frames = [Image.fromarray(np.full((8, 8, 3), n, np.uint8)) for n in (10, 200)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
-    result = upscale(model, tmp_path / "a.webp")
+    result = upscale(model, tmp_path / "a.webp", "--frames", 1)
     assert "a.webp (the first of 2 frames) -> " in result.stderr
     assert np.array_equal(load(tmp_path / "a_4x.png")[..., ::-1], expected(np.full((8, 8, 3), 10, np.uint8), model))
 
@@ -170,9 +170,12 @@ def test_nothing_is_lost(model, tmp_path):
     result = upscale(model, image)
     assert result.exit_code == 1 and f"vsapisr: {target} is there already; --force replaces it" in result.stderr
     assert target.read_bytes() == b"mine"
-    result = upscale(model, image, other, "--force")
-    assert result.exit_code == 1 and load(target).shape == (32, 32, 3)
-    assert f"{other} would be written to {target}, as an image before it" in result.stderr
+    result = upscale(model, image, other)
+    assert result.exit_code == 0 and target.read_bytes() == b"mine"
+    assert load(tmp_path / "a.png_4x.png").shape == load(tmp_path / "a.jpg_4x.png").shape == (32, 32, 3)
+    result = upscale(model, image, image, "--force", "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"{image} would be written to {tmp_path / 'out/a.png_4x.png'}, as an image before it" in result.stderr
     before = image.read_bytes()
     result = upscale(model, image, "--output", image, "--force")
     assert result.exit_code == 1 and f"{image} is the image itself" in result.stderr and image.read_bytes() == before

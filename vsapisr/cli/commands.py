@@ -127,10 +127,9 @@ def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force
     config = wish.upscale
     with console().status("loading the model"):
         opencv()
-        from . import images
 
         network = ready(config)  # kept, so that it is not loaded again for every image
-    sizes = [SCALE**2 * width * height for width, height in map(images.size, inputs)]  # of the results
+    sizes = [SCALE**2 * pixels_of(path, wish) for path in inputs]  # of the results
     done, failed = 0, 0
     with Meter(console(), "MP", sum(sizes) or None) as meter:
         for n, (path, target, pixels) in enumerate(zip(inputs, targets, sizes, strict=True), 1):
@@ -154,6 +153,15 @@ def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force
     return failed
 
 
+def pixels_of(path: Path, wish: VideoSettings) -> int:
+    """Of all frames of an image file that are enlarged."""
+    from . import images
+    from .animation import animated
+
+    width, height = images.size(path)
+    return width * height * min(animated(path), wish.frames or 1 << 30)
+
+
 def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
     """``share`` of an image of ``pixels`` is done, besides what was ``done`` before it."""
     meter.update(done + share * pixels)
@@ -162,10 +170,17 @@ def forward(meter: Meter, done: float, pixels: float, share: float) -> None:
 def one(path: Path, target: Path, wish: VideoSettings, megapixels: int, told: Any) -> str:
     """Enlarge a file; a line that says so."""
     from . import images
+    from .animation import animated, animation, upscale
     from .resizing import resized, wanted
 
-    start = time.monotonic()
-    source = images.read(path, megapixels * 10**6)
+    start, most = time.monotonic(), megapixels * 10**6
+    if wish.frames != 1 and animated(path) > 1:
+        film = animation(path, most, wish.frames)
+        (w, h), size = (film.width, film.height), wanted(film.width, film.height, wish)
+        width, height = upscale(film, target, wish.upscale, size, wish.kernel, told)
+        frames = f"{len(film.times)} frames of {w}x{h} -> {width}x{height}"
+        return f"{path} -> {target}, {frames}, {time.monotonic() - start:.1f} s"
+    source = images.read(path, most)
     size = wanted(source.rgb.shape[1], source.rgb.shape[0], wish)
     result = resized(images.upscaled(source, wish.upscale, told), size, wish.kernel)
     images.write(result, target)

@@ -77,6 +77,25 @@ def read(path: Path, most: int = MOST) -> Picture:
         PictureError: missing, damaged, no image, or one of more than ``most`` pixels.
         MemoryError: memory does not suffice, in OpenCV another type (:func:`vsapisr.needs.lacks_memory`).
     """
+    with legible(path, most) as image:
+        image.load()  # whole, or an error; OpenCV would be content with half a PNG
+        if image.format == "PNG":
+            check_sums(path)
+        profile = image.info.get("icc_profile") if image.mode in (*COLOURS, *GREYS, "I;16") else None
+        more = carried(path, image, profile)
+        if (found := deep.samples(path, image)) is not None:
+            return separated(upright(found, orientation(image)), profile, getattr(image, "n_frames", 1), more)
+        return shallow(image, profile, more)
+
+
+@contextmanager
+def legible(path: Path, most: int) -> Iterator[Image.Image]:
+    """An image file of at most ``most`` pixels, opened; what goes wrong with it in here is one line.
+
+    Raises:
+        PictureError: missing, damaged, no image, or larger.
+        MemoryError: memory does not suffice, in OpenCV another type (:func:`vsapisr.needs.lacks_memory`).
+    """
     if path.is_dir():
         raise PictureError(f"{path} is a folder; image files are needed")
     try:
@@ -87,14 +106,7 @@ def read(path: Path, most: int = MOST) -> Picture:
                     f"{path} has {width}x{height} pixels, more than the {most:,} that are read; "
                     "--megapixels N takes more, if memory does"
                 )
-            image.load()  # whole, or an error; OpenCV would be content with half a PNG
-            if image.format == "PNG":
-                check_sums(path)
-            profile = image.info.get("icc_profile") if image.mode in (*COLOURS, *GREYS, "I;16") else None
-            more = carried(path, image, profile)
-            if (found := deep.samples(path, image)) is not None:
-                return separated(upright(found, orientation(image)), profile, getattr(image, "n_frames", 1), more)
-            return shallow(image, profile, more)
+            yield image
     except FileNotFoundError:
         raise PictureError(f"{path} does not exist") from None
     except UnidentifiedImageError:
@@ -219,4 +231,9 @@ def deep_png(samples: np.ndarray, profile: bytes | None) -> bytes:
     data = made.tobytes()
     if profile is None:
         return data
-    return inserted(data, chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
+    return inserted(data, iccp(profile))
+
+
+def iccp(profile: bytes) -> bytes:
+    """An ICC profile as a chunk."""
+    return chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile))

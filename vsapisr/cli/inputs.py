@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ArgumentError, VideoError
@@ -81,7 +82,8 @@ def jobs(
             continue
         place = None if output is None else output.resolve()
         inside = [(path, is_picture(path)) for path in within(given, recursive, place)]
-        stems = {path.with_name(path.stem + ending) for path, kind in inside if kind is not None}
+        named = [path for path, kind in inside if kind is not None]
+        stems = {path.with_name(name + ending) for path in named for name in (path.stem, path.name)}
         kept = [(path, kind) for path, kind in inside if kind is not None and path.with_suffix("") not in stems]
         strange += sum(kind is None for _, kind in inside)
         found += [(path, given, not kind) for path, kind in kept]
@@ -100,12 +102,24 @@ def jobs(
         folder = path.parent if output is None else output / path.parent.relative_to(root)
         suffix = (suited(path) if container == AUTO else container) if video else ".png"
         made.append(Job(path, folder / f"{path.stem}{ending}{suffix}", video))
+    made = apart(made)
     if output is not None:
         if (output.exists() and not output.is_dir()) or output.suffix.lower() in FILES:
             raise ArgumentError(f"output must be a folder for {len(found)} files, got {output}")
         for job in made:
             make(job.target.parent)
     return made, notes, faults
+
+
+def apart(made: list[Job]) -> list[Job]:
+    """Files that differ by their endings alone, such as a.jpg and a.png, keep them: a.jpg_4x.png, a.png_4x.png."""
+    counts = Counter(job.target for job in made)
+    return [
+        replace(job, target=job.target.with_name(job.source.name + job.target.name[len(job.source.stem) :]))
+        if job.source and counts[job.target] > 1
+        else job
+        for job in made
+    ]
 
 
 def suited(path: Path) -> str:

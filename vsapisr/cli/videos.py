@@ -118,8 +118,9 @@ def upscale(**given: Any) -> None:
     """Enlarge videos and pictures four times.
 
     Of a video all else is kept: sound, subtitles, fonts, chapters, names, and every frame's own time. Killed at any
-    moment, the same command goes on. Pictures are written as PNG; alpha channels are enlarged by Lanczos. What cannot
-    be read is reported, the others go on, and the exit status is 1.
+    moment, the same command goes on. Pictures are written as PNG, animated GIF, WebP, PNG and AVIF as animated PNG
+    (--frames 1 takes the first frame alone); alpha channels are enlarged by Lanczos. What cannot be read is reported,
+    the others go on, and the exit status is 1.
     """
     inputs, output = given["inputs"] or [], given["output"]
     settings = settings_of(given)

@@ -17,8 +17,10 @@ from ..libav import url
 
 __all__ = ["Packets", "Source", "opened", "packets_of", "probe"]
 
-STILLS = ("image2", "tty", "lrc", "srt", "ass", "webvtt")
-"""Formats of pictures and texts, which libav finds in whatever ends in the right letters."""
+STILLS = ("image2", "gif", "apng", "webp", "webp_anim", "tty", "lrc", "srt", "ass", "webvtt")
+"""Formats of pictures, animated ones too, and of texts, which libav finds in whatever ends in the right letters."""
+BRANDS = ("avif", "avis", "heic", "heix", "mif1", "msf1")
+"""What such pictures say that lie in the container of MP4."""
 
 
 @contextmanager
@@ -76,8 +78,9 @@ def probe(path: Path) -> Source:
     if path.is_dir():
         raise VideoError(f"{path} is a folder; a video file is needed")
     with opened(path) as file:
-        if file.format.name.endswith("_pipe") or file.format.name in STILLS:
-            raise VideoError(f"{path} is no video that can be read (libav takes it for {file.format.name})")
+        kind, brand = file.format.name, file.metadata.get("major_brand")
+        if kind.endswith("_pipe") or kind in STILLS or brand in BRANDS:
+            raise VideoError(f"{path} is no video that can be read (libav takes it for {brand or kind})")
         picture = picture_of(file, path)
         sar = picture.sample_aspect_ratio
         return Source(
