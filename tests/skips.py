@@ -17,6 +17,7 @@ SKIPS = {
     r"/art is not there": 2,  # drawings, which are not part of the repository
     r"the packages of features are not to be had here": 4,  # no npm, or no network
     r"no vszip here": 1,  # systems that it has no wheel for
+    r"vsjetpack is not for this system": 2,  # arm64 Linux, which plugins that it needs have no wheels for
     r"needs CUDA": 1,
     r"this machine has CUDA": 2,
     r"this processor has no such instructions": 40,  # AVX-512, bfloat16 or AMX

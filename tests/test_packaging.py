@@ -86,6 +86,11 @@ def wheel(sdist, tmp_path_factory) -> Path:
     return path
 
 
+def plugins_and_caches(folder: str, names: list[str]) -> list[str]:
+    """What of VapourSynth's folder is not copied: whichever plugins are installed here."""
+    return names if Path(folder).name == "plugins" else [name for name in names if name == "__pycache__"]
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> Path:
     """A virtual environment with this one's packages behind its own VapourSynth, whose plugin folder starts empty."""
@@ -93,9 +98,7 @@ def environment(tmp_path_factory) -> Path:
     venv.create(folder, symlinks=os.name != "nt")
     site = Path(run(interpreter(folder), "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip())
     source = Path(vs.get_include()).parent
-    shutil.copytree(
-        source, site / "vapoursynth", ignore=shutil.ignore_patterns("apisr", "vszip", "libbestsource*", "__pycache__")
-    )
+    shutil.copytree(source, site / "vapoursynth", ignore=plugins_and_caches)
     for info in source.parent.glob("[vV]apour[sS]ynth-*.dist-info"):
         shutil.copytree(info, site / info.name)
     shared = {sysconfig.get_path("purelib"), str(Path(importlib.util.find_spec("setuptools").origin).parents[1])}
