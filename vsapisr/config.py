@@ -10,6 +10,7 @@ from .errors import ArgumentError, quoted
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 SCALE = 4  # of the networks that this project trains; of the one in use see networks/descriptor.py
+SCALES = (2, 4)  # that a result may have
 WINDOW = 8  # the network's window; tiles that are not aligned to it would see other windows than the whole frame
 
 
@@ -23,6 +24,9 @@ class UpscaleConfig:
 
     model: str = "default"
     """Name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file."""
+    scale: int | None = None
+    """2 or 4: the result is so many times larger on each side; the network's own, 4 of the shipped ones, when not
+    given. With 2 what a network of 4 makes is reduced on the device, as ``resize.Bicubic`` would reduce its frames."""
     format: int | None = None
     """Format id of the result, such as ``vs.RGB24``; the source's when not given."""
     tilesize: tuple[int, ...] = ()
@@ -56,6 +60,8 @@ class UpscaleConfig:
     def __post_init__(self) -> None:
         if not self.model:
             raise ArgumentError("model must be a name or a path, got an empty string")
+        if self.scale not in (None, *SCALES):
+            raise ArgumentError(f"scale must be {' or '.join(map(str, SCALES))}, got {self.scale}")
         if len(self.tilesize) > 2:
             raise ArgumentError(f"tilesize takes one or two numbers, got {len(self.tilesize)}")
         check_tiles(self.tilesize, self.overlap or 0, WINDOW)

@@ -24,7 +24,7 @@
 
 /* The one place that lists the arguments; they reach Python by name. A name declared with [] arrives as a list. */
 #define UPSCALE_ARGUMENTS \
-    "clip:vnode;model:data:opt;format:int:opt;tilesize:int[]:opt;overlap:int:opt;" \
+    "clip:vnode;model:data:opt;scale:int:opt;format:int:opt;tilesize:int[]:opt;overlap:int:opt;" \
     "reuse:int:opt;threshold:float:opt;interval:int:opt;cache:int:opt;guard:int:opt;" \
     "device:data:opt;precision:data:opt;batch:int:opt;num_streams:int:opt;"
 

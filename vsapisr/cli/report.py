@@ -93,7 +93,7 @@ class ReuseReport:
         size = self.clip.width, self.clip.height
 
         def counted(engine: Engine, signatures: Signatures) -> Counter:
-            scale = engine.descriptor.scale
+            scale = engine.scale
             room = cache_budget(config, self.format, *size, scale) if config.reuse else 0
             self.counter = Counter(signatures, *size, scale, room)
             return self.counter

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from ..config import UpscaleConfig
+from ..config import SCALE, UpscaleConfig
 from ..described import described
 from ..errors import ArgumentError, VideoError, VsapisrError
 from ..needs import room_for
@@ -73,6 +73,10 @@ OWN: dict[str, tuple[Any, Any]] = {
 """Options that are neither the filter's nor of the video's settings: (type, default)."""
 KNOWN: dict[str, Any] = {
     "model": Model,
+    "size": Annotated[
+        str | None,
+        typer.Option(help=f"{described(VideoSettings)['size']} [default: as the network, or --scale, makes it]"),
+    ],
     "tilesize": Tilesize,
     "overlap": Overlap,
     "guard": Guard,
@@ -92,7 +96,7 @@ KNOWN: dict[str, Any] = {
     ],
 }
 """Options of the filter and of videos whose types are others than the configurations'."""
-ELSE = {"tilesize": "0", "guard": True, "encoder_options": None, "without": None}
+ELSE = {"size": None, "tilesize": "0", "guard": True, "encoder_options": None, "without": None}
 """Their defaults."""
 
 
@@ -167,7 +171,9 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
     wish["encoder_options"] = options(given["encoder_options"] or [])
     wish["without"] = tuple(sorted(set(given["without"] or [])))
     wish["script"] = None if given["script"] is None else str(given["script"].absolute())
-    return VideoSettings(upscale=UpscaleConfig(**own), **wish)
+    filter = UpscaleConfig(**own)
+    wish["size"] = given["size"] or f"{filter.scale or SCALE}x"
+    return VideoSettings(upscale=filter, **wish)
 
 
 @contextmanager

@@ -35,7 +35,11 @@ FLIGHTS = 3  # batches on their way on CUDA: one uploaded, one computed, one dow
 class Engine:
     """Computes every tile that it is asked for.
 
-    ``flights`` is how many batches may be on their way at once on CUDA, 0 for as many as it takes to keep it busy.
+    ``flights`` is how many batches may be on their way at once on CUDA, 0 for as many as it takes to keep it busy;
+    ``scale`` that of the result, the network's own when not given.
+
+    Raises:
+        ArgumentError: the network does not enlarge so much.
     """
 
     def __init__(
@@ -46,9 +50,11 @@ class Engine:
         batch: int = 0,
         flights: int = 0,
         guard: bool = True,
+        scale: int | None = None,
     ):
         cuda = device.type == "cuda"
         self.descriptor = descriptor_of(network)
+        self.scale = self.descriptor.result_scale(scale)
         self.network = GraphedNetwork(network, room=graph_bytes(device)) if cuda else network
         self.device, self.dtype, self.guard = device, dtype, guard
         self.batch = batch or (4 if cuda else 1)
@@ -120,7 +126,9 @@ class Engine:
         more: Tensor | float = 0.0
         if conversion.source.color_family == conversion.target.color_family == GRAY:
             more = beyond(samples, conversion.source, conversion.source_colour, scale)
-        planes = from_rgb(enlarged, conversion.target, conversion.target_colour, (top, bottom, left, right), more)
+        margin = top, bottom, left, right
+        reduction = scale // self.scale
+        planes = from_rgb(enlarged, conversion.target, conversion.target_colour, margin, more, reduction)
         # A copy of rows with gaps between them would not be asynchronous.
         return [plane.contiguous() for plane in planes]
 

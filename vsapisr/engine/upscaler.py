@@ -26,8 +26,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..config import UpscaleConfig, check_tiles
-from ..errors import DeviceError
+from ..config import WINDOW, UpscaleConfig, check_tiles
+from ..errors import ArgumentError, DeviceError
 from ..needs import lacks_memory
 from ..picture import tiles
 from ..picture.colour import Format
@@ -88,13 +88,18 @@ class Upscaler:
         self.config, self.source, self.target = config, source, target
         self.width, self.height = width, height
         device, dtype, network = ready(config)
-        self.engine = Engine(network, device, dtype, config.batch, config.num_streams, bool(config.guard))
+        self.engine = Engine(network, device, dtype, config.batch, config.num_streams, bool(config.guard), config.scale)
         self.lock, self.changes = threading.Lock(), 0
         try:
             descriptor = self.engine.descriptor
-            self.scale, self.multiple = descriptor.scale, descriptor.multiple
+            self.scale, self.multiple = self.engine.scale, descriptor.multiple
             self.overlap = descriptor.overlap if config.overlap is None else config.overlap
             check_tiles(config.tilesize, self.overlap, self.multiple)
+            if self.scale < descriptor.scale and self.overlap < WINDOW:
+                raise ArgumentError(
+                    f"overlap must be {WINDOW} or more with scale={self.scale}, as pixels beyond a cut are needed for "
+                    f"those before it, got {self.overlap}"
+                )
             self.tile = self.first_tile()
             self.plan = self.plan_of(self.tile)
             self.results: Results = results(self.engine) if results else self.engine

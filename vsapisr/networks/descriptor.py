@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..config import SCALE, WINDOW
+from ..errors import ArgumentError
 
 __all__ = ["Descriptor", "descriptor_of"]
 
@@ -24,6 +25,18 @@ class Descriptor:
     ``multiple``."""
     values_per_pixel: int = 3 * 64 * 16
     """Numbers that one input pixel takes at the widest place. GRL-tiny: three maps of 64 channels at 4x4 the size."""
+
+    def result_scale(self, asked: int | None) -> int:
+        """Of the result, where ``asked`` is the argument ``scale``.
+
+        Raises:
+            ArgumentError: the network does not enlarge so much.
+        """
+        if asked is None or asked == self.scale:
+            return self.scale
+        if asked > self.scale:
+            raise ArgumentError(f"scale must be {self.scale} with this model, which enlarges so much, got {asked}")
+        return asked
 
     @classmethod
     def for_window(cls, window: int, **others: int) -> Descriptor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -158,10 +158,30 @@ def enlarge(x: Tensor, factor: int, place: float, axis: int) -> Tensor:
     return torch.stack(phases, dim=axis % x.ndim + 1).flatten(axis % x.ndim, axis % x.ndim + 1)
 
 
-def shrink(x: Tensor, factor: int, place: float, axis: int, margin: tuple[int, int]) -> Tensor:
+def mirrored(x: Tensor, missing: Sequence[int], axis: int) -> Tensor:
+    """With so many samples more (before, after) on ``axis``, which go back from the ends, as zimg has them."""
+    last = x.shape[axis] - 1
+    before = [x.narrow(axis, min(n, last), 1) for n in reversed(range(missing[0]))]
+    after = [x.narrow(axis, max(last - n, 0), 1) for n in range(missing[1])]
+    return torch.cat([*before, x, *after], axis)
+
+
+def repeated(x: Tensor, missing: Sequence[int], axis: int) -> Tensor:
+    """With the end samples so many times more (before, after) on ``axis``, 2 or 3."""
+    return F.pad(x, [0, 0, *missing] if axis == 2 else [*missing, 0, 0], mode="replicate")
+
+
+def shrink(
+    x: Tensor,
+    factor: int,
+    place: float,
+    axis: int,
+    margin: tuple[int, int],
+    beyond: Callable[[Tensor, Sequence[int], int], Tensor] = repeated,
+) -> Tensor:
     """(B, C, H, W) at luma resolution -> chroma samples of what is left without ``margin`` (before, after) on ``axis``.
 
-    Beyond the margin the edge is repeated.
+    ``beyond`` makes what is needed beyond the margin.
     """
     if factor == 1:
         return x.narrow(axis, margin[0], x.shape[axis] - sum(margin))
@@ -172,12 +192,33 @@ def shrink(x: Tensor, factor: int, place: float, axis: int, margin: tuple[int, i
     before, after = -first, first + len(weights) + (count - 1) * factor - count * factor
     missing = [max(before - margin[0], 0), max(after - margin[1], 0)]
     if any(missing):
-        x = F.pad(x, [0, 0, *missing] if axis == 2 else [*missing, 0, 0], mode="replicate")
+        x = beyond(x, missing, axis)
     start = margin[0] + missing[0] - before
     whole = sum(weights)
     picks = (x.narrow(axis, start + k, (count - 1) * factor + 1) for k in range(len(weights)))
     step = (slice(None),) * axis + (slice(None, None, factor),)
     return total(w / whole * pick[step] for w, pick in zip(weights, picks) if w)
+
+
+REACH = 4  # samples that a reduction by two sees beyond either end
+
+
+def halved(
+    x: Tensor, places: tuple[float, float], shifts: tuple[int, int], kept: list[int], most: float = torch.inf
+) -> Tensor:
+    """Samples (B, 1, H, W) of a plane as ``resize.Bicubic`` reduces it to half: what is left without ``kept`` (top,
+    bottom, left, right). First the columns, then the rows, and what lies outside 0 to ``most`` is lost between.
+
+    Args:
+        places: of the plane's samples among the luma's, (vertical, horizontal), which the result's keep.
+        shifts: its subsampling, (vertical, horizontal).
+    """
+    for axis, place, shift, sides in zip((2, 3), places, shifts, (kept[:2], kept[2:])):
+        factor = 1 << shift
+        between = (place * (factor - 1) + 0.5) / factor
+        x = x.clamp(0, most) if most < torch.inf else x
+        x = shrink(x, 2, between, axis, (sides[0], sides[1]), mirrored)
+    return x
 
 
 def to_rgb(planes: list[Tensor], format: Format, colour: Colour) -> Tensor:
@@ -218,7 +259,12 @@ def beyond(planes: list[Tensor], format: Format, colour: Colour, scale: int) -> 
 
 
 def from_rgb(
-    rgb: Tensor, format: Format, colour: Colour, margin: tuple[int, int, int, int], more: Tensor | float = 0.0
+    rgb: Tensor,
+    format: Format,
+    colour: Colour,
+    margin: tuple[int, int, int, int],
+    more: Tensor | float = 0.0,
+    reduction: int = 1,
 ) -> list[Tensor]:
     """(1, 3, H, W) RGB -> samples of the planes of what is left without ``margin`` (top, bottom, left, right).
 
@@ -227,6 +273,8 @@ def from_rgb(
 
     Args:
         more: of a gray ``format``: what is added to the clamped values, (1, H, W); see :func:`beyond`.
+        reduction: 2: planes of half the size on each side, as ``resize.Bicubic`` makes them of those of 1, but from
+            samples that were not rounded yet. It sees up to 25 pixels beyond what is left.
     """
     rgb = torch.nan_to_num(rgb.to(torch.float32), nan=0.0, posinf=1.0, neginf=0.0).clamp_(0, 1)
     if format.color_family == RGB:
@@ -236,14 +284,27 @@ def from_rgb(
         red, green, blue = rgb.unbind(1)
         y = kr * red + (1 - kr - kb) * green + kb * blue
         values = [y + more] if format.color_family == GRAY else [y, (blue - y) / (2 - 2 * kb), (red - y) / (2 - 2 * kr)]
-    samples = []
-    for number, value in enumerate(values):
-        place_x, place_y = CHROMA_PLACES[colour.chroma_location]
-        down, right = format.subsampling(number)
-        x = shrink(value[:, None], 1 << down, place_y, 2, margin[:2])
-        x = shrink(x, 1 << right, place_x, 3, margin[2:])[0, 0]
+    return [sampled(value, number, format, colour, margin, reduction) for number, value in enumerate(values)]
+
+
+def sampled(
+    value: Tensor, number: int, format: Format, colour: Colour, margin: tuple[int, int, int, int], reduction: int
+) -> Tensor:
+    """(1, H, W) values of plane ``number`` at luma resolution -> its samples; see :func:`from_rgb`."""
+    places = CHROMA_PLACES[colour.chroma_location][::-1]
+    shifts = format.subsampling(number)
+    kept = [0, 0, 0, 0]
+    if reduction == 2:
+        kept = [min(side, REACH << shifts[n // 2]) for n, side in enumerate(margin)]
+    top, bottom, left, right = (side - inner for side, inner in zip(margin, kept))
+    x = shrink(value[:, None], 1 << shifts[0], places[0], 2, (top, bottom))
+    x = shrink(x, 1 << shifts[1], places[1], 3, (left, right))
+    most = torch.inf if format.sample_type else (1 << format.bits_per_sample) - 1
+    if not format.sample_type:
         scale, offset = scale_offset(format, colour, number > 0 and format.color_family == YUV)
-        if not format.sample_type:
-            x = (x * scale + offset).round_().clamp_(0, (1 << format.bits_per_sample) - 1)
-        samples.append(x.to(format.dtype))
-    return samples
+        x = x * scale + offset
+    if reduction == 2:
+        x = halved(x, places, shifts, [side >> shifts[n // 2] for n, side in enumerate(kept)], most)
+    if not format.sample_type:
+        x = x.round_().clamp_(0, most)
+    return x[0, 0].to(format.dtype)

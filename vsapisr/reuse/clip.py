@@ -66,7 +66,7 @@ class ClipUpscaler:
                 return results(engine, self.signatures)
             if not config.reuse:
                 return engine
-            self.cache = TileCache(cache_budget(config, target, width, height, engine.descriptor.scale))
+            self.cache = TileCache(cache_budget(config, target, width, height, engine.scale))
             return CachedResults(engine, self.cache, self.signatures)
 
         def motion(overlap: int, multiple: int) -> MotionDivision:

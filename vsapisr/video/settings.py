@@ -28,7 +28,8 @@ class VideoSettings:
 
     upscale: UpscaleConfig = field(default_factory=UpscaleConfig)
     size: str = "4x"
-    """``4x`` or another factor, ``1080p`` and other heights, ``WxH``; what is not 4x is resized after the network."""
+    """``4x`` or another factor, ``1080p`` and other heights, ``WxH``; what the filter
+    does not make itself is resized after it."""
     kernel: str = "spline36"
     """Of that resizing."""
     pixels: str = "keep"
