@@ -39,7 +39,7 @@ def times(found: dict, kind: str) -> list[float]:
     ("name", "given"),
     [
         ("it's 601.mkv", {"tags": (6, 6, 6, 2), "pix_fmt": "yuvj420p", "sar": (32, 27)}),
-        ("709.mkv", {"tags": (1, 1, 1, 1), "pix_fmt": "yuv420p10le"}),
+        ("Re: 709.mkv", {"tags": (1, 1, 1, 1), "pix_fmt": "yuv420p10le"}),
         ("rgb.mkv", {"codec": "libx264rgb", "pix_fmt": "rgb24", "tags": (0, 1, 13, 2)}),
     ],
 )

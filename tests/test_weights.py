@@ -141,7 +141,7 @@ def test_each_bad_file_has_its_own_error(small, tmp_path):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("defualt", r"unknown model 'defualt'; known are .*, or give a path"),
+        ("defualt", r"unknown model 'defualt'; known are .*, or give a path; did you mean default\?"),
         ("no/such/file.pth", "model file 'no/such/file.pth' does not exist"),
         ("mine.safetensors", "model file 'mine.safetensors' does not exist"),
         ("~nobody-of-that-name/mine.pth", "model file '~nobody-of-that-name/mine.pth' does not exist"),

@@ -56,7 +56,7 @@ def recipe(source: Path, settings: VideoSettings) -> str:
         "-chroma_sample_location",
         CHROMA.get(tags["chroma"], "left"),
     ]
-    code = ["ffmpeg", "-f", "yuv4mpegpipe", "-i", "-", *filters, *encoder, coded]
+    code = ["ffmpeg", "-f", "yuv4mpegpipe", "-i", "-", *filters, *encoder, f"file:{coded}" if ":" in coded else coded]
     pipe = ["vspipe", "-c", "y4m", script, "-"]
     join = ["mkvmerge", "-o", f"{stem}_4x.mkv", "--timestamps", f"0:{times}"]
     join += [coded, "--no-video", str(source)]

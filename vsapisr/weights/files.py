@@ -12,6 +12,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,14 @@ def find(model: str) -> Path:
         raise WeightsError(f"model {quoted(model, 700)} is a folder, not a weight file{hint}")
     if os.path.isfile(path):
         return path
+    if path.suffix.lower() == ".onnx":
+        raise WeightsError(f"model {quoted(model, 700)} is {what_else(path, b'')}")
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise WeightsError(f"model file {quoted(model, 700)} does not exist")
-    raise WeightsError(
-        f"unknown model {quoted(model)}; known are {', '.join([*known, *published.PUBLISHED])}, or give a path"
-    )
+    names = [*known, *published.PUBLISHED]
+    near = get_close_matches(model, names, 1) if len(model) < 100 else []
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise WeightsError(f"unknown model {quoted(model)}; known are {', '.join(names)}, or give a path{meant}")
 
 
 @dataclass(frozen=True)
