@@ -30,11 +30,11 @@ def session(model: onnx.ModelProto) -> runtime.InferenceSession:
 
 
 def worst(network: GRL, dtype: torch.dtype, sizes: tuple[tuple[int, int], ...]) -> float:
-    """The largest difference of any output value from PyTorch's in fp32."""
+    """The largest difference of any output value from PyTorch's in fp32 of the same, where needed rounded, input."""
     run, errors = session(build(network, dtype, {})), []
     kind = np.float16 if dtype == torch.float16 else np.float32
     for height, width in sizes:
-        x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height))
+        x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height)).to(dtype).float()
         (got,) = run.run(["output"], {"input": x.numpy().astype(kind)})
         assert got.shape == (1, 3, 4 * height, 4 * width) and got.dtype == kind
         with torch.no_grad():
@@ -49,7 +49,7 @@ def test_fp32_is_what_pytorch_gives():
 def test_the_shipped_weights_in_both_precisions():
     network = weights.load(weights.find("default"))
     assert worst(network, torch.float32, SIZES[1:2]) < 1e-4
-    assert worst(network, torch.float16, SIZES) < 4e-3  # one level of 255
+    assert worst(network, torch.float16, SIZES) < 2e-3  # half a level of 255
 
 
 def test_half_precision_stores_and_takes_halves():
@@ -58,6 +58,19 @@ def test_half_precision_stores_and_takes_halves():
     assert {end.type.tensor_type.elem_type for end in (*model.graph.input, *model.graph.output)} == {half}
     large = {weight.data_type for weight in model.graph.initializer if np.prod(weight.dims) > 16}
     assert large - {onnx.TensorProto.INT64} == {half}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_only_plain_operators_of_at_most_five_axes(dtype):
+    """What runtimes and their converters refuse or run badly: ScatterND, loops, conditions, tensors of six axes."""
+    model = onnx.shape_inference.infer_shapes(build(perturbed(SMALL), dtype, {}), strict_mode=True, data_prop=True)
+    values = [*model.graph.value_info, *model.graph.input, *model.graph.output]
+    axes = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    made = [name for node in model.graph.node for name in node.output]
+    assert max(axes[name] for name in made) <= 5  # all are known
+    assert max(len(weight.dims) for weight in model.graph.initializer) <= 5
+    kinds = {node.op_type for node in model.graph.node}
+    assert {"Reshape", "Transpose"} <= kinds and not kinds & {"ScatterND", "GatherND", "NonZero", "Loop", "If", "Scan"}
 
 
 def test_names_shapes_opset_and_properties():

@@ -121,15 +121,17 @@ class Body:
 
     def to_windows(self, x: str, side: int, *channels: int) -> str:
         """(1, H, W, C) -> (windows, side**2, *channels) for windows of ``side``."""
-        g, total = self.graph, math.prod(channels)
-        x = g.reshape(x, g.shape(self.windows[0], side, self.windows[1], side, total))
-        return g.reshape(g.turn(x, 0, 2, 1, 3, 4), (-1, side**2, *channels))
+        g, row = self.graph, side * math.prod(channels)
+        x = g.reshape(x, g.shape(self.windows[0], side, self.windows[1], row))
+        return g.reshape(g.turn(x, 0, 2, 1, 3), (-1, side**2, *channels))
 
     def from_windows(self, x: str, heads: int, width: int) -> str:
-        """(windows, heads, T, width) -> (1, H, W, heads * width)."""
+        """(windows, heads, T, width) -> (1, H, W, heads * width). In two turns: one alone would be of six axes, more
+        than some runtimes take.
+        """
         g, window = self.graph, self.config.window
-        x = g.reshape(x, g.shape(*self.windows, heads, window, window, width))
-        return g.reshape(g.turn(x, 0, 3, 1, 4, 2, 5), g.shape(1, *self.sides, heads * width))
+        x = g.reshape(g.turn(x, 0, 2, 1, 3), g.shape(*self.windows, window, window * heads * width))
+        return g.reshape(g.turn(x, 0, 2, 1, 3), g.shape(1, *self.sides, heads * width))
 
     def heads(self, x: str, side: int, parts: int, heads: int, width: int) -> list[str]:
         """(1, H, W, parts * heads * width) -> ``parts`` times (windows, heads, side**2, width)."""
