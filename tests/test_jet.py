@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,10 @@ import vapoursynth as vs
 
 from train.evaluation.own import one_frame
 from vsapisr.errors import ArgumentError
+from vsapisr.networks.grl import GRLConfig
 
 from .clips import drawing
+from .networks import perturbed, write
 
 pytest.importorskip("vsscale", reason="vsjetpack is not for this system")
 from vsaa import based_aa
@@ -24,6 +27,13 @@ from vsapisr.jet import APISR
 
 core = vs.core
 CPU = {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Arguments for a real network, but a small one."""
+    made = perturbed(GRLConfig(dim=16, depths=(1, 1), mlp_dim=16, bias_dim=16))
+    return CPU | {"model": str(write(made, tmp_path_factory.mktemp("weights") / "small.safetensors"))}
 
 
 def clip(format: int = vs.YUV420P8, width: int = 96, height: int = 64) -> vs.VideoNode:
@@ -43,34 +53,41 @@ def equal(one: vs.VideoNode, other: vs.VideoNode) -> bool:
 
 
 @pytest.mark.parametrize("format", [vs.YUV420P8, vs.GRAYS, vs.RGB24])
-def test_it_is_the_filter_and_a_kernel(format: int) -> None:
+def test_it_is_the_filter_and_a_kernel(format: int, small: dict[str, Any]) -> None:
     source = clip(format)
-    enlarged = source.apisr.Upscale(**CPU)
-    assert equal(APISR(**CPU).supersample(source, 4), enlarged)
-    halved = APISR(**CPU).scale(source, 192, 128)
-    assert (halved.width, halved.height) == (192, 128)
-    assert equal(halved, Catrom().scale(enlarged, 192, 128))
-    other = APISR(scaler=Lanczos, **CPU).supersample(source, 1.5)
-    assert equal(other, Lanczos().scale(enlarged, 144, 96)) and not equal(other, Catrom().scale(enlarged, 144, 96))
+    enlarged = source.apisr.Upscale(**small)
+    assert equal(APISR(**small).supersample(source, 4), enlarged)
+    assert equal(APISR(**small).scale(source, 144, 96), Catrom().scale(enlarged, 144, 96))
+    other = APISR(scaler=Lanczos, **small).supersample(source, 2)
+    assert equal(other, Lanczos().scale(enlarged, 192, 128))
 
 
-def test_properties_and_the_shift_in_pixels_of_the_result() -> None:
+def test_twice_the_size_is_reduced_on_the_device(small: dict[str, Any]) -> None:
+    source = clip()
+    twice = APISR(**small).supersample(source, 2)
+    assert equal(twice, source.apisr.Upscale(scale=2, **small))
+    bound = planes(Catrom().scale(source.apisr.Upscale(**small), 192, 128))
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(planes(twice), bound))
+    narrow = APISR(overlap=0, **small).supersample(source, 2)  # scale=2 needs more
+    assert equal(narrow, Catrom().scale(source.apisr.Upscale(overlap=0, **small), 192, 128))
+
+
+def test_properties_and_the_shift_in_pixels_of_the_result(small: dict[str, Any]) -> None:
     source = clip().std.SetFrameProps(_ChromaLocation=2, _Primaries=1, Shot="b")
-    with APISR(**CPU).scale(source, 144, 96).get_frame(0) as frame:
+    with APISR(**small).scale(source, 144, 96).get_frame(0) as frame:
         props = dict(frame.props)
     assert (props["_ChromaLocation"], props["_Matrix"], props["_Primaries"], props["Shot"]) == (2, 1, 1, "b")
     luma = clip(vs.GRAYS)
-    moved, still = (planes(APISR(**CPU).scale(luma, 192, 128, shift))[0] for shift in ((0, 2), (0, 0)))
+    moved, still = (planes(APISR(**small).scale(luma, 192, 128, shift))[0] for shift in ((0, 2), (0, 0)))
     np.testing.assert_allclose(moved[:, :-4], still[:, 2:-2], atol=1e-6)
 
 
-def test_arguments_of_the_constructor_and_of_the_call() -> None:
-    source = clip(vs.GRAYS, 48, 32)
+def test_arguments_of_the_constructor_and_of_the_call(small: dict[str, Any]) -> None:
+    source = clip(vs.GRAYS, 32, 24)
     scaler = APISR("fidelity", **CPU)
     assert equal(scaler.supersample(source, 4), source.apisr.Upscale(model="fidelity", **CPU))
-    assert equal(scaler.supersample(source, 4, model="restore", device=None),
-                 source.apisr.Upscale(model="restore", precision="fp32"))  # fmt: skip
-    as_rgb = APISR(**CPU).scale(clip(), 144, 96, format=clip(vs.RGB24).format)
+    assert equal(scaler.supersample(source, 4, model=small["model"], guard=0), source.apisr.Upscale(guard=0, **small))
+    as_rgb = APISR(reuse=None, **small).scale(clip(), 144, 96, format=clip(vs.RGB24).format)
     assert as_rgb.format.id == vs.RGB24
 
 

@@ -11,6 +11,7 @@ Needs vsjetpack and the plugins that it works with: ``pip install vsapisr[jet]``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import vapoursynth as vs
@@ -53,7 +54,7 @@ class APISR(BaseGenericScaler):
         Args:
             model: as ``Upscale`` takes it: ``"default"``, ``"fidelity"``, ``"restore"``, or the path of a file.
             kernel: for ``scaler`` and ``shifter``.
-            scaler: brings the network's result to another size than four times the clip's.
+            scaler: brings the network's result to another size than its own, four times the clip's.
             shifter: applies ``shift``, which counts in pixels of the result, as in all scalers of vsscale.
             **kwargs: other arguments of ``Upscale``, such as ``tilesize``, ``reuse``, ``device`` and ``precision``.
 
@@ -94,5 +95,15 @@ class APISR(BaseGenericScaler):
             vapoursynth.Error: a clip that it does not take.
         """
         width, height = self._wh_norm(clip, width, height)
-        enlarged = clip.apisr.Upscale(**self._arguments(**kwargs))
+        enlarged = self._enlarged(clip, (width, height), self._arguments(**kwargs))
         return self._finish_scale(enlarged, clip, width, height, shift)
+
+    def _enlarged(self, clip: vs.VideoNode, size: tuple[int, int], arguments: dict[str, Any]) -> vs.VideoNode:
+        """The result of ``Upscale``; for twice the size by the kernel that ``scale=2`` has, with that: the same pixels
+        within rounding, and a quarter of them to copy.
+        """
+        twice = size == (2 * clip.width, 2 * clip.height) and type(self.scaler) is Catrom and not self.scaler.kwargs
+        if twice and "scale" not in arguments:
+            with suppress(vs.Error):  # a network of another factor, or an overlap that is too small for it
+                return clip.apisr.Upscale(scale=2, **arguments)
+        return clip.apisr.Upscale(**arguments)
