@@ -27,6 +27,7 @@ SKIPS = {
     r"no fork on this system|shell scripts|no limits on file sizes|no nm here|no C compiler here|no mallopt": 40,
     r"could not import 'triton'": 1,  # of systems that it has no version for
     r"no ffmpeg or mkvmerge here": 3,
+    r"no Chromium or no playwright here": 8,
     r"Ray is not installed, or not for this system": 20,
     r"not a checkout": 60,  # the tests of a source distribution
 }

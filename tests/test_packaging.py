@@ -31,6 +31,7 @@ from vsapisr import libraries
 from vsapisr.networks.cpu import network
 print(libraries.path(network.__file__, "cpu", "").is_file())
 """
+SLIDER = "vsapisr/cli/page/img-comparison-slider.LICENSE"
 DEGRADE = f"train/degradation/libvsapisr_degrade{SUFFIX}"
 
 pytestmark = [
@@ -144,6 +145,8 @@ def test_wheel_contents(wheel):
     assert {name for name in names if name.endswith(SUFFIX)} == LIBRARIES
     assert {"vsapisr/__init__.py", "vsapisr/py.typed", "vsapisr/networks/grl.py"} <= names
     assert {"vsapisr/weights/models/probe.safetensors", "vsapisr/weights/models/probe.md"} <= names
+    page = {f"vsapisr/cli/page/{name}" for name in ("page.html", "page.css", "page.js", "img-comparison-slider.js")}
+    assert page <= names and f"{info}/licenses/{SLIDER}" in names and SLIDER in names
     assert {name.split("/")[0] for name in names} == {"vapoursynth", "vsapisr", info}
     assert not [name for name in names if name.endswith((".c", ".h", ".pth"))]
     assert names == records

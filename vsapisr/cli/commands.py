@@ -1,4 +1,4 @@
-"""``vsapisr compare | info | fetch``, and pictures for ``upscale``.
+"""``vsapisr info | fetch``, and pictures for ``upscale``.
 
 Torch is imported by the commands that use it, not for ``--help``."""
 
@@ -19,7 +19,7 @@ from ..errors import ArgumentError, VsapisrError
 from ..needs import check_torch, room_for
 from ..video.settings import VideoSettings
 from ..weights import published
-from .outputs import png, vacant
+from .outputs import vacant
 from .progress import Meter
 
 
@@ -85,9 +85,10 @@ def settings(
     Raises:
         ArgumentError: a value that is not accepted.
     """
+    tile = sides(tilesize)
     return UpscaleConfig(
         model=model,
-        tilesize=sides(tilesize),
+        tilesize=tile if any(tile) else (),
         overlap=overlap,
         guard=int(guard),
         device=device,
@@ -187,60 +188,6 @@ def one(path: Path, target: Path, wish: VideoSettings, megapixels: int, told: An
     part = f" (the first of {source.frames} frames)" if source.frames > 1 else ""
     (h, w), (height, width) = source.rgb.shape[:2], result.rgb.shape[:2]
     return f"{path}{part} -> {target}, {w}x{h} -> {width}x{height}, {time.monotonic() - start:.1f} s"
-
-
-@app.command()
-def compare(
-    input: Annotated[Path, typer.Argument(help="An image file.")],
-    output: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to write the picture.")],
-    crop: Annotated[
-        str | None,
-        typer.Option(metavar="X,Y,W,H", help="The detail to show, in pixels of the image; else one with many lines."),
-    ] = None,
-    force: Force = False,
-    model: Model = DEFAULT.model,
-    tilesize: Tilesize = "0",
-    overlap: Overlap = DEFAULT.overlap,
-    guard: Guard = bool(DEFAULT.guard),
-    device: Device = DEFAULT.device,
-    precision: Precision = DEFAULT.precision,
-    batch: Batch = DEFAULT.batch,
-) -> None:
-    """Show an image enlarged by Lanczos beside the result, whole and in detail, in one labelled picture."""
-    config = settings(model, tilesize, overlap, guard, device, precision, batch)
-    vacant(png(output), input, force)
-    box = None if crop is None else numbers(crop)
-    with console().status("loading the model"):
-        opencv()
-        from . import images
-        from .comparison import comparison
-
-        source = images.read(input)
-        height, width = source.rgb.shape[:2]
-        if box and (box[0] + box[2] > width or box[1] + box[3] > height):
-            raise ArgumentError(f"crop {crop} reaches beyond the image of {width}x{height}")
-        network = ready(config)
-    pixels = SCALE**2 * width * height
-    with Meter(console(), "MP", pixels) as meter:
-        meter.update(0, label=input.name)
-        result = images.upscaled(source, config, partial(forward, meter, 0, pixels))
-    del network
-    sheet = comparison(images.opaque(source), images.opaque(result), f"vsapisr, model {Path(model).stem}", crop=box)
-    with images.finished(output) as part:
-        sheet.save(part)
-    typer.echo(f"{output}: {input}, {width}x{height} -> {width * SCALE}x{height * SCALE}")
-
-
-def numbers(crop: str) -> tuple[int, int, int, int]:
-    """``x,y,w,h``.
-
-    Raises:
-        ArgumentError: it is something else.
-    """
-    if not (match := re.fullmatch(r"(\d+),(\d+),([1-9]\d*),([1-9]\d*)", crop)):
-        raise ArgumentError(f"crop must be x,y,w,h in pixels of the image, got {crop!r}")
-    x, y, width, height = map(int, match.groups())
-    return x, y, width, height
 
 
 @app.command()

@@ -1,12 +1,14 @@
-"""A labelled picture of source, enlarged by Lanczos, and result, whole and in detail. Needs OpenCV and Pillow."""
+"""A labelled picture of source, enlarged by Lanczos, and results, whole and in detail. Needs OpenCV and Pillow."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["busiest", "comparison", "enlarge"]
+__all__ = ["busiest", "comparison", "enlarge", "sheet"]
 
 PANEL = (960, 540)
 MARGIN, HEADER = 12, 44
@@ -47,18 +49,35 @@ def comparison(
         focus: middle of the detail as shares of width and height, found by itself if not given.
         crop: the detail in pixels of the source, instead of ``focus``.
     """
-    width, height = size = (result.shape[1], result.shape[0])
-    enlarged = enlarge(source, *size)
-    if crop is None:
-        box = _detail(enlarged, focus)
-    else:
-        scale = width // source.shape[1]
-        box = tuple(side * scale for side in crop)
-    sheet = Image.new("RGB", (2 * PANEL[0] + 3 * MARGIN, 2 * (PANEL[1] + HEADER) + MARGIN), BACK)
+    size = (result.shape[1], result.shape[0])
     before = f"source {source.shape[1]}x{source.shape[0]}, enlarged 4x by Lanczos"
-    _column(sheet, 0, enlarged, box, (before, "detail, before"))
-    _column(sheet, 1, result, box, (f"{name}, {width}x{height}", "detail, after"))
-    return sheet
+    box = None if crop is None else tuple(side * size[0] // source.shape[1] for side in crop)
+    large = enlarge(source, *size)
+    if box is None:
+        box = _detail(large, focus)
+    return sheet(
+        [([large, result], [before, f"{name}, {size[0]}x{size[1]}"], box)], ("detail, before", "detail, after")
+    )
+
+
+def sheet(
+    rows: Sequence[tuple[Sequence[np.ndarray], Sequence[str], Box | None]], details: Sequence[str] = ()
+) -> Image.Image:
+    """Pictures beside each other, whole and in detail; row below row.
+
+    Args:
+        rows: (h, w, 3) uint8 RGB pictures of one size, a label for each, and the detail in their pixels, the one with
+        the most lines in the last of them if it is None.
+        details: labels of the details.
+    """
+    columns, high = max(len(pictures) for pictures, _, _ in rows), 2 * (PANEL[1] + HEADER) + MARGIN
+    made = Image.new("RGB", (columns * (PANEL[0] + MARGIN) + MARGIN, len(rows) * high), BACK)
+    for number, (pictures, labels, box) in enumerate(rows):
+        detail = box or _detail(pictures[-1], None)
+        for column, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+            words = details[column] if column < len(details) else "detail"
+            _column(made, column, number * high, picture, detail, (label, words))
+    return made
 
 
 def _detail(enlarged: np.ndarray, focus: tuple[float, float] | None) -> Box:
@@ -73,14 +92,17 @@ def _detail(enlarged: np.ndarray, focus: tuple[float, float] | None) -> Box:
     return x, y, width, height
 
 
-def _column(sheet: Image.Image, column: int, picture: np.ndarray, box: Box, labels: tuple[str, str]) -> None:
+def _column(
+    sheet: Image.Image, column: int, upper: int, picture: np.ndarray, box: Box, labels: tuple[str, str]
+) -> None:
     """One picture: whole, with the detail marked, and the detail under it."""
     x, y, width, height = box
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(24)
     left = MARGIN + column * (PANEL[0] + MARGIN)
     for row, part in enumerate((picture, picture[y : y + height, x : x + width])):
-        top = row * (PANEL[1] + HEADER)
-        draw.text((left, top + HEADER / 2), labels[row], font=font, fill=TEXT, anchor="lm")
+        top = upper + row * (PANEL[1] + HEADER)
+        words = _short(labels[row], font)
+        draw.text((left, top + HEADER / 2), words, font=font, fill=TEXT, anchor="lm")
         panel = _fit(part)
         place = (left + (PANEL[0] - panel.shape[1]) // 2, top + HEADER + (PANEL[1] - panel.shape[0]) // 2)
         sheet.paste(Image.fromarray(panel), place)
@@ -88,6 +110,15 @@ def _column(sheet: Image.Image, column: int, picture: np.ndarray, box: Box, labe
             k = panel.shape[1] / picture.shape[1]
             frame = (place[0] + x * k, place[1] + y * k, place[0] + (x + width) * k, place[1] + (y + height) * k)
             draw.rectangle(frame, outline=FRAME, width=2)
+
+
+def _short(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """``words`` as far as there is room above a panel."""
+    if font.getlength(words) <= PANEL[0]:
+        return words
+    while words and font.getlength(words + "...") > PANEL[0]:
+        words = words[:-1]
+    return words + "..."
 
 
 def _fit(picture: np.ndarray) -> np.ndarray:

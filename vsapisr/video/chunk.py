@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..config import UpscaleConfig
 from ..errors import VideoError
 from .clip import brief, enlarged, from_script, from_source
 from .encode import ChunkWriter
 from .identity import versions
 from .pixels import format_of
 from .places import whole, write_json
-from .plan import Work
+from .plan import Plan, Work
 from .scan import frozen
 
 __all__ = ["Done", "Place", "Worker", "run_chunk"]
@@ -74,8 +75,16 @@ class Worker:
             raise VideoError(f"{plan_.source}: {clip and clip.num_frames} frames, {plan_.total} when it was planned")
         config = plan_.settings.upscale
         config = replace(config, device=place.device) if place.device else config
-        self.node = enlarged(clip, plan_.settings, plan_.size, format_of(plan_.pixel_format), config)
+        self.node = self.shown(clip, plan_, config)
         self.window = vs.core.num_threads + 2
+
+    def shown(self, clip: Any, plan: Plan, config: UpscaleConfig) -> Any:
+        """The clip whose frames are encoded, of the plan's size and format.
+
+        Raises:
+            VideoError: the filter refuses.
+        """
+        return enlarged(clip, plan.settings, plan.size, format_of(plan.pixel_format), config)
 
     def run(self, index: int) -> Done:
         """One chunk.
