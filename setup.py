@@ -3,12 +3,15 @@ in a checkout alone, the degradation's library beside ``train/degradation``; the
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+COMPILED = os.environ.get("VSAPISR_LIBRARIES")
+"""A folder with the libraries as they lie in a wheel, if they were compiled elsewhere, perhaps for another system."""
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 KERNELS = "vsapisr/networks/cpu/native"
 PLUGIN = "vsapisr.bridge"
@@ -33,20 +36,32 @@ class BuildLibraries(build_ext):
         super().run()
 
     def build_extension(self, ext) -> None:
-        if ext.name != PLUGIN:
-            return super().build_extension(ext)
-        import vapoursynth  # a build requirement, for its headers
+        if COMPILED:
+            path = Path(self.get_ext_fullpath(ext.name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.copy_file(str(Path(COMPILED, path.relative_to(self.build_lib))), str(path))
+        elif ext.name == PLUGIN:
+            import vapoursynth  # a build requirement, for its headers
 
-        ext.include_dirs.append(vapoursynth.get_include())
-        ext.define_macros.append(("VSAPISR_VERSION", f'"{self.distribution.get_version()}"'))
-        super().build_extension(ext)
-        Path(self.get_ext_fullpath(ext.name)).with_name("manifest.vs").write_text(MANIFEST, encoding="utf-8")
+            ext.include_dirs.append(vapoursynth.get_include())
+            ext.define_macros.append(("VSAPISR_VERSION", f'"{self.distribution.get_version()}"'))
+            super().build_extension(ext)
+        else:
+            return super().build_extension(ext)
+        if ext.name == PLUGIN:
+            self.write_manifest()
+
+    def write_manifest(self) -> None:
+        Path(self.get_ext_fullpath(PLUGIN)).with_name("manifest.vs").write_text(MANIFEST, encoding="utf-8")
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(LIBRARIES[fullname])
+        place = LIBRARIES[fullname]
+        for path in Path(COMPILED).glob(str(place.with_suffix(".*"))) if COMPILED else ():
+            place = path.relative_to(COMPILED)  # with the suffix of its system
+        return str(place)
 
     def get_ext_fullpath(self, ext_name: str) -> str:
-        return str(Path(self.build_lib, LIBRARIES[ext_name]))
+        return str(Path(self.build_lib, self.get_ext_filename(ext_name)))
 
     def get_export_symbols(self, ext) -> list[str]:
         return []  # they export by themselves; there is no PyInit

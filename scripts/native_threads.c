@@ -9,13 +9,13 @@
 #include <string.h>
 
 EXPORT int vsapisr_level_bf16(void);
-EXPORT size_t vsapisr_workspace(int level, long height, long width, long threads);
+EXPORT size_t vsapisr_workspace(int level, ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
 EXPORT void vsapisr_upscale(int level, const Network *network, const Image *image);
 
 enum { VALUES = 1 << 19, STAGES = 2, BLOCKS = 3, CALLERS = 2, LARGEST = 8 * 48 };
 
 static float weights[VALUES] __attribute__((aligned(64)));
-static const long depths[STAGES] = {2, 1};
+static const ptrdiff_t depths[STAGES] = {2, 1};
 static Block blocks[BLOCKS];
 static const float *rows[STAGES + 1];
 
@@ -38,7 +38,7 @@ static Network network(void) {
 typedef struct Call {
     const Network *network;
     int level;
-    long height, width, threads;
+    ptrdiff_t height, width, threads;
     const float *input;
     float *output;
 } Call;
@@ -55,12 +55,12 @@ static void *upscale(void *argument) {
     return NULL;
 }
 
-static int compare(const Network *net, int level, long height, long width, const float *input) {
+static int compare(const Network *net, int level, ptrdiff_t height, ptrdiff_t width, const float *input) {
     static float one[3 * 16 * LARGEST], many[CALLERS][3 * 16 * LARGEST];
     const size_t bytes = (size_t)3 * 16 * height * width * sizeof(float);
     Call alone = {net, level, height, width, 1, input, one};
     upscale(&alone);
-    for (long threads = 2; threads <= 8; threads *= 4) {
+    for (ptrdiff_t threads = 2; threads <= 8; threads *= 4) {
         pthread_t callers[CALLERS];
         Call calls[CALLERS];
         for (int i = 0; i < CALLERS; i++) {
@@ -72,7 +72,7 @@ static int compare(const Network *net, int level, long height, long width, const
             pthread_join(callers[i], NULL);
         for (int i = 0; i < CALLERS; i++)
             if (memcmp(one, many[i], bytes)) {
-                printf("level %d, %ldx%ld, %ld threads: other bits than one thread\n", level, width, height, threads);
+                printf("level %d, %tdx%td, %td threads: other bits than one thread\n", level, width, height, threads);
                 return 1;
             }
     }
@@ -81,7 +81,7 @@ static int compare(const Network *net, int level, long height, long width, const
 
 int main(void) {
     static float input[3 * LARGEST];
-    static const long sizes[][2] = {{8, 8}, {8, 40}, {16, 24}};
+    static const ptrdiff_t sizes[][2] = {{8, 8}, {8, 40}, {16, 24}};
     const float extremes[] = {0, 1, -1, 1e30f, -1e30f, INFINITY, NAN};
     int failed = 0, runs = 0;
     srand(1);

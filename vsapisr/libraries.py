@@ -43,7 +43,7 @@ def load(module: str, name: str, variable: str, abi: str, *facts: int) -> ctypes
     except AttributeError:  # of before there was one
         found = None
     else:
-        function.restype = ctypes.POINTER(ctypes.c_long)
+        function.restype = ctypes.POINTER(ctypes.c_ssize_t)
         found = tuple(function()[:1])  # with another number there may be fewer sizes
         found = tuple(function()[: len(facts)]) if found == facts[:1] else found
     if found != facts:

@@ -5,8 +5,8 @@
 
 /* The best that can be asked for. */
 /* What a caller compares with its own idea of these structures: the number, then the sizes. */
-EXPORT const long *vsapisr_degrade_abi(void) {
-    static const long facts[] = {VSAPISR_DEGRADE_ABI, sizeof(Picture), sizeof(Noise), sizeof(Axis), sizeof(Steps)};
+EXPORT const ptrdiff_t *vsapisr_degrade_abi(void) {
+    static const ptrdiff_t facts[] = {VSAPISR_DEGRADE_ABI, sizeof(Picture), sizeof(Noise), sizeof(Axis), sizeof(Steps)};
     return facts;
 }
 

@@ -37,13 +37,13 @@ BLOCK_FIELDS = (
 
 
 class BlockStruct(ctypes.Structure):
-    _fields_ = [*((name, ctypes.c_void_p) for name in BLOCK_FIELDS), ("shifted", ctypes.c_long)]
+    _fields_ = [*((name, ctypes.c_void_p) for name in BLOCK_FIELDS), ("shifted", ctypes.c_ssize_t)]
 
 
 class NetworkStruct(ctypes.Structure):
     _fields_ = [
-        ("stages", ctypes.c_long),
-        ("depths", ctypes.POINTER(ctypes.c_long)),
+        ("stages", ctypes.c_ssize_t),
+        ("depths", ctypes.POINTER(ctypes.c_ssize_t)),
         ("blocks", ctypes.POINTER(BlockStruct)),
         *((name, ctypes.c_void_p) for name in ("first_weight", "first_bias", "norm_start_weight", "norm_start_bias",
                                                "norm_end_weight", "norm_end_bias")),
@@ -58,10 +58,10 @@ class ImageStruct(ctypes.Structure):
     _fields_ = [
         ("input", ctypes.c_void_p),
         ("output", ctypes.c_void_p),
-        ("height", ctypes.c_long),
-        ("width", ctypes.c_long),
+        ("height", ctypes.c_ssize_t),
+        ("width", ctypes.c_ssize_t),
         ("workspace", ctypes.c_void_p),
-        ("threads", ctypes.c_long),
+        ("threads", ctypes.c_ssize_t),
     ]
 
 
@@ -74,7 +74,7 @@ def load_library() -> ctypes.CDLL | None:
             return None
         library.vsapisr_level_bf16.restype = ctypes.c_int
         library.vsapisr_workspace.restype = ctypes.c_size_t
-        library.vsapisr_workspace.argtypes = [ctypes.c_int, ctypes.c_long, ctypes.c_long, ctypes.c_long]
+        library.vsapisr_workspace.argtypes = [ctypes.c_int, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t]
         library.vsapisr_upscale.restype = None
         library.vsapisr_upscale.argtypes = [ctypes.c_int, ctypes.POINTER(NetworkStruct), ctypes.POINTER(ImageStruct)]
         return library
@@ -154,7 +154,7 @@ class NativeGRL:
         self._kept: list[Tensor] = []
         blocks = [block for stage in form.stages for block in stage]
         self._blocks = (BlockStruct * max(len(blocks), 1))(*(self._block(block) for block in blocks))
-        self._depths = (ctypes.c_long * max(len(form.stages), 1))(*(len(stage) for stage in form.stages))
+        self._depths = (ctypes.c_ssize_t * max(len(form.stages), 1))(*(len(stage) for stage in form.stages))
         convs, tail = list(form.convs), form.tail
         stages = [(self._keep(packed_conv(transformed(conv.weight, dtype), dtype)), self._floats(bias_of(conv)))
                   for conv in convs[1:]]  # fmt: skip

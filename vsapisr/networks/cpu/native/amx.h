@@ -34,8 +34,8 @@ static void products_end(void) {
 #define STORED_BEFORE __asm__ volatile("" ::: "memory")
 
 /* Strides in floats. */
-#define LOAD(number, from, stride) _tile_loadd(number, from, (stride) * (long)sizeof(float))
-#define STORE(number, to, stride) _tile_stored(number, to, (stride) * (long)sizeof(float))
+#define LOAD(number, from, stride) _tile_loadd(number, from, (stride) * (ptrdiff_t)sizeof(float))
+#define STORE(number, to, stride) _tile_stored(number, to, (stride) * (ptrdiff_t)sizeof(float))
 #define MULTIPLY(sums, left, right) _tile_dpbf16ps(sums, left, right)
 
 /* Four tiles of sums of 16 rows; bias (16 rows, 16 times the same), weight (16 rows, UNITS(depth)), b (UNITS(depth), 64). */

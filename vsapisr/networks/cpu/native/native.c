@@ -3,14 +3,13 @@
 #include "native.h"
 
 #ifdef VSAPISR_AMX_KERNELS
-#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
 #ifdef VSAPISR_KERNELS
 static const struct {
-    size_t (*workspace)(long height, long width, long threads);
+    size_t (*workspace)(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
     void (*run)(const Network *network, const Image *image);
 } levels[] = {
     [AVX2] = {vsapisr_workspace_avx2, vsapisr_run_avx2},
@@ -23,8 +22,8 @@ static const struct {
 #endif
 
 /* What a caller compares with its own idea of these structures: the number, then the sizes. */
-EXPORT const long *vsapisr_abi(void) {
-    static const long facts[] = {VSAPISR_ABI, sizeof(Block), sizeof(Network), sizeof(Image)};
+EXPORT const ptrdiff_t *vsapisr_abi(void) {
+    static const ptrdiff_t facts[] = {VSAPISR_ABI, sizeof(Block), sizeof(Network), sizeof(Image)};
     return facts;
 }
 
@@ -51,7 +50,7 @@ EXPORT int vsapisr_level_bf16(void) {
 
 /* Bytes that an image needs beside its input and output; level one of those above, and not 0. AVX512_BF16 and AMX compute
  * in bfloat16 and take weights in it, the others in float. */
-EXPORT size_t vsapisr_workspace(int level, long height, long width, long threads) {
+EXPORT size_t vsapisr_workspace(int level, ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads) {
 #ifdef VSAPISR_KERNELS
     return levels[level].workspace(height, width, threads);
 #else

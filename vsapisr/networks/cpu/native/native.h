@@ -7,10 +7,10 @@
 
 #include <stddef.h>
 
-size_t vsapisr_workspace_avx2(long height, long width, long threads);
-size_t vsapisr_workspace_avx512(long height, long width, long threads);
-size_t vsapisr_workspace_avx512_bf16(long height, long width, long threads);
-size_t vsapisr_workspace_amx(long height, long width, long threads);
+size_t vsapisr_workspace_avx2(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
+size_t vsapisr_workspace_avx512(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
+size_t vsapisr_workspace_avx512_bf16(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
+size_t vsapisr_workspace_amx(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads);
 void vsapisr_run_avx2(const Network *network, const Image *image);
 void vsapisr_run_avx512(const Network *network, const Image *image);
 void vsapisr_run_avx512_bf16(const Network *network, const Image *image);

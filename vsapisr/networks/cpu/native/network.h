@@ -7,6 +7,8 @@
 #ifndef VSAPISR_NETWORK_H
 #define VSAPISR_NETWORK_H
 
+#include <stddef.h> /* ptrdiff_t: 64 bits where long has 32, as in Windows */
+
 /* One more with every change that a caller must know of: of these structures, of how weights are packed, of functions. */
 #define VSAPISR_ABI 1
 
@@ -19,12 +21,12 @@ typedef struct Block {
     const float *gather_position, *spread_position;
     const float *proj_weight, *proj_bias, *norm1_weight, *norm1_bias;
     const float *fc1_weight, *fc1_bias, *fc2_weight, *fc2_bias, *norm2_weight, *norm2_bias;
-    long shifted;
+    ptrdiff_t shifted;
 } Block;
 
 typedef struct Network {
-    long stages;
-    const long *depths;                     /* blocks of each stage */
+    ptrdiff_t stages;
+    const ptrdiff_t *depths;                /* blocks of each stage */
     const Block *blocks;                    /* of all stages */
     const float *first_weight, *first_bias; /* (9 taps, 4 with the last 0, 64), always float */
     const float *norm_start_weight, *norm_start_bias, *norm_end_weight, *norm_end_bias;
@@ -39,9 +41,9 @@ typedef struct Network {
 typedef struct Image {
     const float *input; /* (3, height, width), the mean subtracted; both sides multiples of 8 */
     float *output;      /* (3, 4 * height, 4 * width), the mean added */
-    long height, width;
+    ptrdiff_t height, width;
     void *workspace; /* workspace_bytes(height, width, threads), aligned to 64 */
-    long threads;
+    ptrdiff_t threads;
 } Image;
 
 #endif

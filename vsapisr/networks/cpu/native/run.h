@@ -3,33 +3,34 @@
 #ifndef VSAPISR_RUN_H
 #define VSAPISR_RUN_H
 
+#include "threads.h" /* first: the systems' headers are not for an instruction set */
+
 #include "block.h"
 #include "tail.h"
-#include "threads.h"
 
 typedef struct Run {
     const Network *network;
     const Image *image;
-    long rows, columns; /* of windows */
-    float *padded;      /* the input, (height + 2, width + 2, 4) */
-    float *features;    /* (height + 2, width + 2, 64), the border 0 */
-    float *conv_input;  /* the same in the precision of activations */
-    float *x, *y;       /* (rows, columns, 64, 64) */
-    float *window_out;  /* (rows, columns, 32, 64) of a shifted block's windows */
-    float *private;     /* of each thread: private_floats each */
+    ptrdiff_t rows, columns; /* of windows */
+    float *padded;           /* the input, (height + 2, width + 2, 4) */
+    float *features;         /* (height + 2, width + 2, 64), the border 0 */
+    float *conv_input;       /* the same in the precision of activations */
+    float *x, *y;            /* (rows, columns, 64, 64) */
+    float *window_out;       /* (rows, columns, 32, 64) of a shifted block's windows */
+    float *private;          /* of each thread: private_floats each */
 } Run;
 
 static size_t aligned(size_t floats) {
     return (floats + 31) / 16 * 16;
 }
 
-static size_t private_floats(long width) {
+static size_t private_floats(ptrdiff_t width) {
     const size_t body = aligned(sizeof(Room) / sizeof(float)) + aligned((size_t)2 * width * CHANNELS) + WINOGRAD_FLOATS;
     return aligned(tail_floats(width)) > body ? aligned(tail_floats(width)) : body;
 }
 
 /* Places everything, if there is memory; returns the floats it takes. */
-static size_t lay_out(Run *run, float *memory, long height, long width, long threads) {
+static size_t lay_out(Run *run, float *memory, ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads) {
     const size_t pixels = (size_t)(height + 2) * (width + 2), own = (size_t)height * width;
     const size_t sizes[] = {pixels * 4,
                             pixels * CHANNELS,
@@ -49,13 +50,13 @@ static size_t lay_out(Run *run, float *memory, long height, long width, long thr
     return used;
 }
 
-static float *window_of(float *base, const Run *run, long row, long column, int channels) {
+static float *window_of(float *base, const Run *run, ptrdiff_t row, ptrdiff_t column, int channels) {
     row = (row + run->rows) % run->rows, column = (column + run->columns) % run->columns;
     return base + (row * run->columns + column) * channels * TOKENS;
 }
 
 /* Window layout to rows of pixels in the precision of activations. */
-static void window_to_image(const Run *run, const float *x, long row, long column, Room *room) {
+static void window_to_image(const Run *run, const float *x, ptrdiff_t row, ptrdiff_t column, Room *room) {
     for (int c = 0; c < CHANNELS; c += 4)
         for (int t = 0; t < TOKENS; t += 4)
             transpose4(x + c * TOKENS + t, TOKENS, room->joined + t * CHANNELS + c, CHANNELS, 0);
@@ -65,24 +66,24 @@ static void window_to_image(const Run *run, const float *x, long row, long colum
                from + y * 8 * PIXEL, 8 * PIXEL * sizeof(float));
 }
 
-static void zero_border(float *image, long height, long width, int pixel) {
+static void zero_border(float *image, ptrdiff_t height, ptrdiff_t width, int pixel) {
     memset(image, 0, (width + 2) * pixel * sizeof *image);
     memset(image + (height + 1) * (width + 2) * pixel, 0, (width + 2) * pixel * sizeof *image);
-    for (long y = 1; y <= height; y++)
+    for (ptrdiff_t y = 1; y <= height; y++)
         for (int right = 0; right < 2; right++)
             memset(image + (y * (width + 2) + right * (width + 1)) * pixel, 0, pixel * sizeof *image);
 }
 
 static void first_convolution(const Run *run, Team *team) {
-    const long height = run->image->height, width = run->image->width;
-    for (long y; (y = team_next(team)) < height;) {
+    const ptrdiff_t height = run->image->height, width = run->image->width;
+    for (ptrdiff_t y; (y = team_next(team)) < height;) {
         float *row = run->padded + ((y + 1) * (width + 2) + 1) * 4;
-        for (long x = 0; x < width; x++)
+        for (ptrdiff_t x = 0; x < width; x++)
             for (int c = 0; c < 4; c++)
                 row[x * 4 + c] = c < 3 ? run->image->input[(c * height + y) * width + x] : 0;
     }
     team_wait(team);
-    for (long y; (y = team_next(team)) < height;) {
+    for (ptrdiff_t y; (y = team_next(team)) < height;) {
         const float *base = run->padded + y * (width + 2) * 4;
         const float *rows[3] = {base, base + (width + 2) * 4, base + (width + 2) * 8};
         first_row(rows, run->network->first_weight, run->network->first_bias, (int)width,
@@ -93,9 +94,9 @@ static void first_convolution(const Run *run, Team *team) {
 
 /* LayerNorm of the features, into window layout, twice: the first stage's input and what its blocks work on. */
 static void start(const Run *run, Team *team, Room *room) {
-    const long width = run->image->width;
-    for (long w; (w = team_next(team)) < run->rows * run->columns;) {
-        const long row = w / run->columns, column = w % run->columns;
+    const ptrdiff_t width = run->image->width;
+    for (ptrdiff_t w; (w = team_next(team)) < run->rows * run->columns;) {
+        const ptrdiff_t row = w / run->columns, column = w % run->columns;
         for (int t = 0; t < TOKENS; t += 4) {
             const float *from =
                 run->features + ((row * 8 + t / 8 + 1) * (width + 2) + column * 8 + t % 8 + 1) * CHANNELS;
@@ -110,11 +111,11 @@ static void start(const Run *run, Team *team, Room *room) {
 }
 
 static void run_block(const Run *run, const Block *block, Team *team, Room *room) {
-    const long windows = run->rows * run->columns;
+    const ptrdiff_t windows = run->rows * run->columns;
     const float *quarters[4];
     if (block->shifted) {
-        for (long w; (w = team_next(team)) < windows;) {
-            const long row = w / run->columns, column = w % run->columns;
+        for (ptrdiff_t w; (w = team_next(team)) < windows;) {
+            const ptrdiff_t row = w / run->columns, column = w % run->columns;
             const int class = (row == run->rows - 1) * 2 + (column == run->columns - 1);
             for (int i = 0; i < 4; i++)
                 quarters[i] = window_of(run->y, run, row + i / 2, column + i % 2, 64);
@@ -124,7 +125,7 @@ static void run_block(const Run *run, const Block *block, Team *team, Room *room
         }
         team_wait(team);
     }
-    for (long w; (w = team_next(team)) < windows;) {
+    for (ptrdiff_t w; (w = team_next(team)) < windows;) {
         if (block->shifted) {
             for (int i = 0; i < 4; i++)
                 quarters[i] =
@@ -137,15 +138,15 @@ static void run_block(const Run *run, const Block *block, Team *team, Room *room
 }
 
 /* A row of the image, (width, 64), added to the features or to x. */
-static void add_line(const Run *run, const float *line, long y, int to_features) {
-    const long width = run->image->width;
+static void add_line(const Run *run, const float *line, ptrdiff_t y, int to_features) {
+    const ptrdiff_t width = run->image->width;
     if (to_features) {
         float *to = run->features + ((y + 1) * (width + 2) + 1) * CHANNELS;
-        for (long i = 0; i < width * CHANNELS; i += LANES)
+        for (ptrdiff_t i = 0; i < width * CHANNELS; i += LANES)
             store(to + i, load(to + i) + load(line + i));
         return;
     }
-    for (long column = 0; column < run->columns; column++) {
+    for (ptrdiff_t column = 0; column < run->columns; column++) {
         float *to = run->x + (y / 8 * run->columns + column) * WINDOW + y % 8 * 8;
         for (int t = 0; t < 8; t += 4)
             for (int c = 0; c < CHANNELS; c += 4)
@@ -154,19 +155,19 @@ static void add_line(const Run *run, const float *line, long y, int to_features)
 }
 
 /* x += convolution of y, and y = x; or, after the last stage, features += convolution of the normed x. */
-static void stage_convolution(const Run *run, long stage, Team *team, Room *room, float *lines) {
+static void stage_convolution(const Run *run, ptrdiff_t stage, Team *team, Room *room, float *lines) {
     const Network *net = run->network;
-    const long width = run->image->width, last = stage == net->stages;
+    const ptrdiff_t width = run->image->width, last = stage == net->stages;
     float *work = lines + aligned((size_t)2 * width * CHANNELS);
-    for (long w; (w = team_next(team)) < run->rows * run->columns;) {
+    for (ptrdiff_t w; (w = team_next(team)) < run->rows * run->columns;) {
         const float *from = run->y + w * WINDOW;
         if (last)
             add_normed(room->shifted, run->x + w * WINDOW, net->norm_end_weight, net->norm_end_bias, 0);
         window_to_image(run, last ? room->shifted : from, w / run->columns, w % run->columns, room);
     }
     team_wait(team);
-    for (long row; (row = team_next(team)) < run->rows;) {
-        for (long y = row * 8; y < row * 8 + 8; y += 2) {
+    for (ptrdiff_t row; (row = team_next(team)) < run->rows;) {
+        for (ptrdiff_t y = row * 8; y < row * 8 + 8; y += 2) {
             const float *rows[4];
             Sink sinks[2];
             for (int i = 0; i < 4; i++)
@@ -185,9 +186,9 @@ static void stage_convolution(const Run *run, long stage, Team *team, Room *room
 }
 
 static void run_tail(const Run *run, Team *team, float *room) {
-    const long height = run->image->height, width = run->image->width;
+    const ptrdiff_t height = run->image->height, width = run->image->width;
 #if defined(VSAPISR_AVX512_BF16)
-    for (long y; (y = team_next(team)) < height;)
+    for (ptrdiff_t y; (y = team_next(team)) < height;)
         as_left(run->features + ((y + 1) * (width + 2) + 1) * CHANNELS, (int)width, CHANNELS,
                 run->conv_input + ((y + 1) * (width + 2) + 1) * PIXEL);
     team_wait(team);
@@ -195,11 +196,11 @@ static void run_tail(const Run *run, Team *team, float *room) {
 #else
     const float *image = run->features;
 #endif
-    long band = height / (run->image->threads * 4); /* rows around a band are made twice: not too small */
+    ptrdiff_t band = height / (run->image->threads * 4); /* rows around a band are made twice: not too small */
     band = band < 16 ? 16 : band > 64 ? 64 : band;
     Tail tail;
     tail_begin(&tail, run->network, image, height, width, room);
-    for (long top; (top = band * team_next(team)) < height;)
+    for (ptrdiff_t top; (top = band * team_next(team)) < height;)
         tail_band(&tail, top, top + band < height ? top + band : height, run->image->output);
 }
 
@@ -212,8 +213,8 @@ static void run_member(void *job, Team *team, int number) {
     first_convolution(run, team);
     start(run, team, room);
     const Block *block = run->network->blocks;
-    for (long stage = 0; stage < run->network->stages; stage++) {
-        for (long i = 0; i < run->network->depths[stage]; i++)
+    for (ptrdiff_t stage = 0; stage < run->network->stages; stage++) {
+        for (ptrdiff_t i = 0; i < run->network->depths[stage]; i++)
             run_block(run, block++, team, room);
         stage_convolution(run, stage, team, room, lines);
     }
@@ -222,7 +223,7 @@ static void run_member(void *job, Team *team, int number) {
     products_end();
 }
 
-size_t WORKSPACE(long height, long width, long threads) {
+size_t WORKSPACE(ptrdiff_t height, ptrdiff_t width, ptrdiff_t threads) {
     Run run;
     return lay_out(&run, NULL, height, width, threads) * sizeof(float);
 }

@@ -11,7 +11,7 @@ enum { BEFORE, UP1, UP2, HR, LAYERS };
 
 typedef struct Layer {
     float *rows; /* KEPT rows of width + 2 pixels, the first and last pixel 0 */
-    long next, width, height;
+    ptrdiff_t next, width, height;
 } Layer;
 
 typedef struct Tail {
@@ -22,17 +22,18 @@ typedef struct Tail {
     Layer layers[LAYERS];
 } Tail;
 
-static size_t layer_floats(long width) {
+static size_t layer_floats(ptrdiff_t width) {
     return (size_t)KEPT * (width + 2) * PIXEL;
 }
 
 /* Floats of one thread's rows. */
-static size_t tail_floats(long width) {
+static size_t tail_floats(ptrdiff_t width) {
     return layer_floats(width) + layer_floats(2 * width) + 2 * layer_floats(4 * width) +
            (size_t)(4 * width + 2) * PIXEL + WINOGRAD_FLOATS;
 }
 
-static void tail_begin(Tail *tail, const Network *network, const float *image, long height, long width, float *room) {
+static void tail_begin(Tail *tail, const Network *network, const float *image, ptrdiff_t height, ptrdiff_t width,
+                       float *room) {
     tail->network = network, tail->image = image;
     memset(room, 0, tail_floats(width) * sizeof *room);
     for (int i = 0; i < LAYERS; i++) {
@@ -45,15 +46,15 @@ static void tail_begin(Tail *tail, const Network *network, const float *image, l
 }
 
 /* Where row `row` of a layer is or will be; begins one pixel left of the first. */
-static float *row_of(const Layer *layer, long row) {
+static float *row_of(const Layer *layer, ptrdiff_t row) {
     return layer->rows + row % KEPT * (layer->width + 2) * PIXEL;
 }
 
-static const float *made_row(const Tail *tail, int layer, long row) {
+static const float *made_row(const Tail *tail, int layer, ptrdiff_t row) {
     return row < 0 || row >= tail->layers[layer].height ? tail->zero : row_of(&tail->layers[layer], row);
 }
 
-static void make_before(Tail *tail, long row) {
+static void make_before(Tail *tail, ptrdiff_t row) {
     const Network *net = tail->network;
     Layer *layer = &tail->layers[BEFORE];
     const float *rows[3], *taps[9];
@@ -65,7 +66,7 @@ static void make_before(Tail *tail, long row) {
 }
 
 /* Rows `row`, an even one, and the next. */
-static void make_hr(Tail *tail, long row) {
+static void make_hr(Tail *tail, ptrdiff_t row) {
     const Network *net = tail->network;
     Layer *layer = &tail->layers[HR];
     const float *rows[4];
@@ -77,7 +78,7 @@ static void make_hr(Tail *tail, long row) {
     two_rows(rows, net->hr_weight, net->hr_bias, (int)layer->width, sinks, tail->work);
 }
 
-static void make_doubled(Tail *tail, int which, long row) {
+static void make_doubled(Tail *tail, int which, ptrdiff_t row) {
     const Network *net = tail->network;
     Layer *layer = &tail->layers[which];
     const float *weight = which == UP1 ? net->up1_weight : net->up2_weight;
@@ -95,12 +96,12 @@ static void make_doubled(Tail *tail, int which, long row) {
 }
 
 /* Make a layer's rows up to `row`, and of the layers before it what that needs. */
-static void make_rows(Tail *tail, int which, long row) {
+static void make_rows(Tail *tail, int which, ptrdiff_t row) {
     Layer *layer = &tail->layers[which];
     if (row >= layer->height)
         row = layer->height - 1;
     while (layer->next <= row) {
-        const long next = layer->next;
+        const ptrdiff_t next = layer->next;
         if (which == HR) {
             make_rows(tail, UP2, next + 2);
             make_hr(tail, next);
@@ -115,14 +116,14 @@ static void make_rows(Tail *tail, int which, long row) {
 }
 
 /* Output rows of the input's rows top..bottom. */
-static void tail_band(Tail *tail, long top, long bottom, float *output) {
+static void tail_band(Tail *tail, ptrdiff_t top, ptrdiff_t bottom, float *output) {
     static const int halo[LAYERS] = {2, 2, 3, 2}; /* rows of each layer above the band's own; of HR an even number */
-    const long width = 4 * tail->layers[BEFORE].width, height = 4 * tail->layers[BEFORE].height;
+    const ptrdiff_t width = 4 * tail->layers[BEFORE].width, height = 4 * tail->layers[BEFORE].height;
     for (int i = 0; i < LAYERS; i++) {
-        const long first = tail->layers[i].height / tail->layers[BEFORE].height * top - halo[i];
+        const ptrdiff_t first = tail->layers[i].height / tail->layers[BEFORE].height * top - halo[i];
         tail->layers[i].next = first < 0 ? 0 : first;
     }
-    for (long y = 4 * top; y < 4 * bottom; y++) {
+    for (ptrdiff_t y = 4 * top; y < 4 * bottom; y++) {
         make_rows(tail, HR, y + 1);
         const float *rows[3];
         float *planes[3];
