@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
+import vapoursynth as vs
 
 import vsapisr
 from train import __main__ as steps
@@ -50,6 +52,15 @@ def test_every_argument_of_the_filter_is_explained(capsys: pytest.CaptureFixture
         assert f"{field.name} (" in text and words[field.name] in text, field.name
     vsapisr.help()
     assert "core.apisr.Upscale(clip" in capsys.readouterr().out
+
+
+def test_what_editors_show_of_the_plugin_has_every_argument_and_the_way_to_the_rest() -> None:
+    """vsstubs writes both into the stubs that editors read."""
+    plugin = vs.core.apisr
+    shown = inspect.signature(plugin.Upscale).parameters
+    assert set(shown) == {"clip"} | {field.name for field in fields(UpscaleConfig)}
+    assert all(one.default is None for name, one in shown.items() if name != "clip")
+    assert "vsapisr.help()" in plugin.name
 
 
 def test_help_needs_no_torch() -> None:

@@ -328,8 +328,8 @@ static void VS_CC version_create(const VSMap *in, VSMap *out, void *user, VSCore
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi) {
     int major = 0, minor = 0;
     sscanf(VSAPISR_VERSION, "%d.%d", &major, &minor);
-    vspapi->configPlugin("io.github.vsapisr", "apisr", "APISR anime upscaling", VS_MAKE_VERSION(major, minor),
-                         VAPOURSYNTH_API_VERSION, 0, plugin);
+    vspapi->configPlugin("io.github.vsapisr", "apisr", "APISR anime upscaling (arguments: vsapisr.help())",
+                         VS_MAKE_VERSION(major, minor), VAPOURSYNTH_API_VERSION, 0, plugin);
     vspapi->registerFunction("Upscale", UPSCALE_ARGUMENTS, "clip:vnode;", upscale_create, NULL, plugin);
     vspapi->registerFunction("Version", "", "version:data;bridge:data;python:data:opt;torch:data:opt;", version_create,
                              NULL, plugin);
