@@ -18,6 +18,8 @@ SKIPS = {
     r"the packages of features are not to be had here": 4,  # no npm, or no network
     r"no vszip here": 1,  # systems that it has no wheel for
     r"vsjetpack is not for this system": 2,  # arm64 Linux, which plugins that it needs have no wheels for
+    r"lief and abi3info are not installed": 2,
+    r"PyYAML is not installed": 4,
     r"needs CUDA": 1,
     r"this machine has CUDA": 2,
     r"this processor has no such instructions": 40,  # AVX-512, bfloat16 or AMX

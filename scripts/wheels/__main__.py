@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scripts.wheels import tryout
 from scripts.wheels.compile import compile_libraries, python_headers
-from scripts.wheels.inspect import inspect_names, inspect_wheel
+from scripts.wheels.headers import inspect_names, inspect_wheel
 from scripts.wheels.install import try_installed
 from scripts.wheels.pack import pack_source, pack_wheel
 from scripts.wheels.targets import TARGETS, Problem, Target

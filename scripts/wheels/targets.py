@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
 __all__ = ["KERNELS", "PLUGIN", "TARGETS", "Problem", "Target"]
 
@@ -33,9 +33,9 @@ class Target:
         return {"linux": ".so", "windows": ".dll", "macos": ".dylib"}[self.system]
 
     @property
-    def libraries(self) -> dict[str, Path]:
+    def libraries(self) -> dict[str, PurePosixPath]:
         """Plugin and kernels, as paths in the wheel."""
-        return {name: Path(name + self.suffix) for name in (PLUGIN, KERNELS)}
+        return {name: PurePosixPath(name + self.suffix) for name in (PLUGIN, KERNELS)}
 
 
 # macOS 13 is what VapourSynth's own wheels need; glibc 2.17 is far older than what VapourSynth and PyTorch need.

@@ -18,7 +18,7 @@ from scripts.wheels.targets import KERNELS, PLUGIN, Problem, Target
 from vsapisr import __version__
 from vsapisr.networks.cpu.network import LEVELS
 
-__all__ = ["runner", "try_kernels", "try_plugin"]
+__all__ = ["check_plugin", "compare", "runner", "try_kernels", "try_plugin"]
 
 NEAR, NEAR_BF16 = 1e-4, -37.0
 """As in tests/test_native.py: the largest difference from the readable network in float32, decibels in bfloat16."""
@@ -60,7 +60,11 @@ def try_plugin(target: Target, libraries: Path, work: Path, headers: list[Path],
     place = work / f"{target.name} é ü 動画" / target.libraries[PLUGIN].name  # as a user's folder may be called
     place.parent.mkdir(exist_ok=True)
     shutil.copy(libraries / target.libraries[PLUGIN], place)
-    said = run([*before, program, place])
+    return check_plugin(target.name, run([*before, program, place]))
+
+
+def check_plugin(name: str, said: str) -> str:
+    """The refusal among what the host printed; Problem if that is not what it must be."""
     wanted = [
         r"plugin io\.github\.vsapisr apisr \d+\.\d+ api 4: APISR anime upscaling",
         r"function Upscale\(clip:vnode;model:data:opt;.*\) -> clip:vnode;",
@@ -74,7 +78,7 @@ def try_plugin(target: Target, libraries: Path, work: Path, headers: list[Path],
     ]
     lines = said.splitlines()
     if len(lines) != len(wanted) or not all(map(re.fullmatch, wanted, lines)):
-        raise Problem(f"{target.name}: the plugin says what is not expected:\n{said}")
+        raise Problem(f"{name}: the plugin says what is not expected:\n{said}")
     return lines[4].removeprefix("error ")
 
 

@@ -80,6 +80,16 @@ def _macho(binary: Any, target: Target) -> list[str]:
     return found
 
 
+def _symbols(binary: Any, target: Target) -> tuple[set[str], set[str]]:
+    """What it exports, what it leaves to others."""
+    if target.system == "windows":
+        return {one.name for one in binary.exported_functions}, {one.name for one in binary.imported_functions}
+    exported = {one.name for one in binary.exported_symbols} - MARKS
+    if target.system == "macos":
+        return {name.removeprefix("_") for name in exported}, {one.name for one in binary.imported_symbols}
+    return exported, {one.name for one in binary.dynamic_symbols if one.shndx == 0}  # also those without a type
+
+
 def inspect_library(name: str, path: Path, target: Target) -> list[str]:
     """What is wrong with one library, a line each."""
     import lief
@@ -92,11 +102,7 @@ def inspect_library(name: str, path: Path, target: Target) -> list[str]:
     machine = getattr(header, {"linux": "machine_type", "windows": "machine", "macos": "cpu_type"}[target.system])
     wanted = MACHINES[target.system][target.machine]
     found = [] if machine.name == wanted else [f"is for {machine.name}, not {wanted}"]
-    exported = {symbol.name for symbol in (binary.exported_functions if target.system == "windows"
-                                           else binary.exported_symbols)} - MARKS  # fmt: skip
-    undefined = {entry.name for entry in binary.imported_functions} if target.system == "windows" else {
-        symbol.name for symbol in binary.imported_symbols}  # fmt: skip
-    exported = {symbol.removeprefix("_") for symbol in exported} if target.system == "macos" else exported
+    exported, undefined = _symbols(binary, target)
     if exported != EXPORTS[name]:
         found.append(f"exports {sorted(exported)}, not {sorted(EXPORTS[name])}")
     found += [f"leaves {symbol} for a Python to resolve" for symbol in sorted(undefined) if PYTHON.match(symbol)]
