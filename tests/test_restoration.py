@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
+import av
+import av.filter
 import cv2
 import numpy as np
 import pytest
+import vapoursynth as vs
 
 from train.evaluation.judge import perceptual
 from train.evaluation.levels import lanczos, quarter
 from train.evaluation.natural import brisque, niqe, piqe
-from train.evaluation.own import OWN, vszip_there
+from train.evaluation.own import OWN, one_frame, vszip_there
 from train.evaluation.restoration import find_flat, halo, noise, noise_left, repeated
 from train.evaluation.sharpness import find_edges
 from vsapisr.errors import ArgumentError
@@ -112,6 +116,43 @@ def test_by_the_plugin() -> None:
         assert measure(blurred, image) > measure(more, image) + 3
         with pytest.raises(ArgumentError, match="compares with an original"):
             measure(image)
+
+
+def by_ffmpeg(image: np.ndarray, gt: np.ndarray) -> float:
+    """XPSNR of BT.709 luma of 10 bits, by the filter of FFmpeg."""
+    graph, frames = av.filter.Graph(), []
+    for picture in (gt, image):
+        height, width = picture.shape[:2]
+        frame = av.VideoFrame(width, height, "yuv444p10le")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        with one_frame(picture).resize.Bicubic(format=vs.YUV444P10, matrix=1).get_frame(0) as planes:
+            for plane, values in zip(frame.planes, planes, strict=True):
+                rows = np.zeros((height, plane.line_size // 2), np.uint16)
+                rows[:, :width] = values
+                plane.update(rows.tobytes())
+        frames.append(frame)
+    ends = [
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base)
+        for frame in frames
+    ]
+    measure, sink = graph.add("xpsnr"), graph.add("buffersink")
+    for place, end in enumerate(ends):
+        end.link_to(measure, 0, place)
+    measure.link_to(sink)
+    graph.configure()
+    for end, frame in zip(ends, frames):
+        end.push(frame)
+        end.push(None)
+    return float(sink.pull().metadata["lavfi.xpsnr.xpsnr.y"])
+
+
+@pytest.mark.skipif(not vszip_there(), reason="no vszip here")
+@pytest.mark.skipif("xpsnr" not in av.filter.filters_available, reason="no XPSNR in this FFmpeg")
+def test_xpsnr_is_that_of_ffmpeg() -> None:
+    image = drawing(3, 320, 180, shapes=30)
+    for sigma in (0.7, 3):
+        blurred = cv2.GaussianBlur(image, (0, 0), sigma)
+        assert OWN["xpsnr"](blurred, image) == pytest.approx(by_ffmpeg(blurred, image), abs=1e-4)
 
 
 def test_names() -> None:
