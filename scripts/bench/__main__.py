@@ -17,6 +17,7 @@ SECTIONS = {
     "keyframes": "the I-frames of a video against every frame",
     "reuse": "frames per second with tiles taken over, on made-up animation",
     "dataset": "patches per second per worker, share of time of each part",
+    "episode": "vsapisr upscale of a small episode against vspipe alone",
     "cluster": "workers of a Ray cluster, and what a thousand episodes cost who drives them",
     "step": "training steps against the plain form, waiting for data, both stages on a GPU",
 }

@@ -30,6 +30,8 @@ def show(result: Result) -> None:
         print(f"  {count:6d}  {kind}")
     for name, value in sorted(result.figures.items()):
         print(f"  {value:10.4g}  {name}")
+    for name, count in sorted(result.counts.items()):
+        print(f"  {count:10d}  {name} in all")
     for index, outcome in result.failures:
         print(f"\nFAILED: {result.part} {index}: {outcome.what}\n{outcome.failure.rstrip()}")
         print(f"again: python -m scripts.stress {result.part} --seed {result.seed} --only {index}")

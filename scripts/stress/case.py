@@ -25,6 +25,9 @@ class Outcome:
     kind: str = ""
     """A word to count by, such as "frame" or "refused"."""
     figures: dict[str, float] = field(default_factory=dict)
+    """Of these the worst of all cases is told."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Of these the sum, such as {"kills": 3}."""
 
 
 @dataclass(frozen=True)

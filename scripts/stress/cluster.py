@@ -83,4 +83,4 @@ def case(rng: random.Random, folder: Path) -> Outcome:
     left = [path.name for path in out.iterdir() if path != wild]
     if not failure and left:
         failure = f"{', '.join(left)} left behind"
-    return Outcome(what, failure, kind=victim, figures={"kills": int(early)})
+    return Outcome(what, failure, kind=victim, counts={"kills": int(early)})

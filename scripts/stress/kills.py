@@ -88,4 +88,4 @@ def case(rng: random.Random, folder: Path) -> Outcome:
     left = [path.name for path in out.iterdir() if path != wild]
     if not failure and left:
         failure = f"{', '.join(left)} left behind"
-    return Outcome(what, failure, kind=encoder, figures={"kills": kills})
+    return Outcome(what, failure, kind=encoder, counts={"kills": kills})

@@ -32,6 +32,7 @@ class Result:
     kinds: dict[str, int] = field(default_factory=dict)
     failures: list[tuple[int, Outcome]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: bool = False
     """By Ctrl-C or SIGTERM; what was found until then is in it."""
@@ -40,8 +41,10 @@ class Result:
         self.cases += 1
         kind = outcome.kind or ("failed" if outcome.failure else "held")
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        for name, value in outcome.figures.items():  # the worst of all cases
+        for name, value in outcome.figures.items():
             self.figures[name] = max(self.figures.get(name, value), value)
+        for name, count in outcome.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
         if outcome.failure:
             self.failures.append((index, outcome))
 

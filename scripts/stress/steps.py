@@ -247,4 +247,4 @@ def case(rng: random.Random, folder: Path) -> Outcome:
     failure = f"other results than undisturbed: {unlike[:5]}" if unlike else ""
     if not failure and (rest := [path.name for path in out.rglob(".*") if ".part" in path.name]):
         failure = f"left behind: {rest[:5]}"
-    return Outcome(what, failure, kind=kind, figures={"faults": len(faults)})
+    return Outcome(what, failure, kind=kind, counts={"faults": len(faults)})
