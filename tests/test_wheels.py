@@ -173,4 +173,4 @@ def test_workflows_run_what_there_is(path):
 
 
 def test_there_are_workflows():
-    assert {"tests", "wheels"} <= {path.stem for path in WORKFLOWS}
+    assert {"tests", "wheels", "docs"} <= {path.stem for path in WORKFLOWS}
