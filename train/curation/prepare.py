@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import ClipError
-from vsapisr.picture.orientation import orientation, upright
+from vsapisr.picture.files import samples
 from vsapisr.writing import remove_leftovers, write_atomically
 
 from ..media.cache import key_of
-from ..media.images import MOST_PIXELS, SUFFIXES, existing, grey_of_16_bits
+from ..media.images import MOST_PIXELS, SUFFIXES, eight_bit_rgb, existing
 from ..media.places import alone, apart, below, refuse
 from ..media.progress import Progress
 from .apart import hashes, is_among
@@ -64,25 +64,16 @@ def read_picture(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Rejected(f"{image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
-            return np.ascontiguousarray(upright(rgb(image), orientation(image)))
+            colours, alpha = eight_bit_rgb(samples(path, image))
+            if alpha is not None and alpha.min() < 255:
+                raise Rejected("has transparent parts; put it on a background first")
+            return np.ascontiguousarray(colours)
     except Rejected:
         raise
     except UnidentifiedImageError:
         raise Rejected("cannot be read: not an image that Pillow knows") from None
     except Exception as error:  # Pillow's plugins raise whatever damage leads them to
         raise Rejected(f"cannot be read: {error or type(error).__name__}") from None
-
-
-def rgb(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) uint8 of what Pillow has opened, as it lies in the file."""
-    if image.mode.startswith("I"):
-        return grey_of_16_bits(image)
-    if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
-        if rgba[..., 3].min() < 255:
-            raise Rejected("has transparent parts; put it on a background first")
-        return rgba[..., :3]
-    return np.asarray(image.convert("RGB"))
 
 
 def to_production(image: np.ndarray, full_height: int, height: int, multiple: int, minimum_side: int) -> np.ndarray:

@@ -6,12 +6,11 @@ import os
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import VsapisrError
-from vsapisr.picture.orientation import orientation, upright
+from vsapisr.picture.files import eight_bit, samples
 
 from .cache import CACHE_TAG
 from .places import MARK
@@ -112,40 +111,19 @@ def _hint(folder: Path) -> str:
     return f"; the drawings that prepare made are in {folder / 'gt'}" if made else ""
 
 
-def _is_16_bit_png(path: Path) -> bool:
-    with open(path, "rb") as file:
-        head = file.read(25)
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 25 and head[24] == 16
+def eight_bit_rgb(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """((H, W, 3) uint8, (H, W, 1) uint8 alpha or None) of what :func:`vsapisr.picture.files.samples` gives."""
+    values = eight_bit(values)
+    alpha = values[..., -1:] if values.shape[2] in (2, 4) else None
+    return (values[..., :3] if values.shape[2] > 2 else np.repeat(values[..., :1], 3, axis=2)), alpha
 
 
-def _read_16_bit(path: Path) -> np.ndarray:
-    """A 16-bit PNG, rounded to 8 bits. Pillow would cut off the low byte of colour and give grey as something else."""
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ImageError(f"{path}: damaged or cut off 16-bit PNG")
-    wide = image.reshape(*image.shape[:2], -1).astype(np.uint32)
-    small = ((wide * 255 + 32767) // 65535).astype(np.uint8)
-    if small.shape[2] in (1, 2):
-        return np.concatenate([np.repeat(small[..., :1], 3, axis=2), small[..., 1:]], axis=2)
-    return small[..., [2, 1, 0, *range(3, small.shape[2])]]  # OpenCV has BGR
-
-
-def grey_of_16_bits(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) uint8 of an image of mode "I" or "I;16", which Pillow's ``convert`` would clip instead of round."""
-    grey = np.asarray(image).astype(np.float64) / 257
-    return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _on_white(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3 or 4) uint8 -> (H, W, 3): transparent parts over white, as a drawing lies on paper."""
-    if image.shape[2] == 3:
-        return image
-    alpha = image[..., 3:].astype(np.uint32)
-    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+def _on_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """(H, W, 3) uint8: transparent parts over white, as a drawing lies on paper."""
+    if alpha is None:
+        return rgb
+    wide = alpha.astype(np.uint32)
+    return ((rgb * wide + 255 * (255 - wide) + 127) // 255).astype(np.uint8)
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -164,16 +142,12 @@ def read_image(path: str | Path) -> np.ndarray:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(f"{path}: {image.width}x{image.height} is larger than {MOST_PIXELS} pixels")
             image.load()
-            if _is_16_bit_png(path):
-                samples = _read_16_bit(path)
-            elif image.mode.startswith("I"):
-                samples = grey_of_16_bits(image)
-            else:
-                samples = np.asarray(image.convert("RGBA" if _has_alpha(image) else "RGB"))
-            return np.ascontiguousarray(_on_white(upright(samples, orientation(image))))
+            return np.ascontiguousarray(_on_white(*eight_bit_rgb(samples(path, image))))
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image that Pillow knows") from None
     except (FileNotFoundError, ImageError):
         raise
+    except VsapisrError as error:  # names the file already
+        raise ImageError(str(error)) from None
     except Exception as error:
         raise ImageError(f"{path}: {error or type(error).__name__}") from error

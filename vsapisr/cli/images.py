@@ -22,15 +22,13 @@ from ..engine.upscaler import Upscaler
 from ..errors import VsapisrError
 from ..needs import lacks_memory
 from ..picture.colour import Colour
-from ..picture.orientation import orientation, upright
-from . import deep
+from ..picture.files import GREYS, samples
 from .comparison import enlarge
 from .cutout import spread
 from .metadata import carried, chunk, inserted
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 COLOURS = ("RGB", "RGBA", "RGBX", "RGBa", "P", "PA")  # modes whose ICC profile is still right after conversion to RGB
-GREYS = ("1", "L", "LA", "La")
 
 MOST = 200_000_000
 """Pixels that are read unasked: some 2 GB of memory, and 40 with the result."""
@@ -83,9 +81,7 @@ def read(path: Path, most: int = MOST) -> Picture:
             check_sums(path)
         profile = image.info.get("icc_profile") if image.mode in (*COLOURS, *GREYS, "I;16") else None
         more = carried(path, image, profile)
-        if (found := deep.samples(path, image)) is not None:
-            return separated(upright(found, orientation(image)), profile, getattr(image, "n_frames", 1), more)
-        return shallow(image, profile, more)
+        return separated(samples(path, image), profile, getattr(image, "n_frames", 1), more)
 
 
 @contextmanager
@@ -138,24 +134,12 @@ def quiet() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def shallow(image: Image.Image, profile: bytes | None, more: bytes) -> Picture:
-    """8 bit, by Pillow."""
-    frames = getattr(image, "n_frames", 1)
-    if image.mode.startswith(("I", "F")):
-        raise PictureError(
-            f"{getattr(image, 'filename', 'a picture')} has samples of a kind that is not supported (mode {image.mode})"
-        )
-    grey, clear = image.mode in GREYS, image.has_transparency_data
-    samples = np.asarray(image.convert(("LA" if grey else "RGBA") if clear else ("L" if grey else "RGB")))
-    return separated(upright(samples.reshape(*samples.shape[:2], -1), orientation(image)), profile, frames, more)
-
-
-def separated(samples: np.ndarray, profile: bytes | None, frames: int, more: bytes) -> Picture:
+def separated(found: np.ndarray, profile: bytes | None, frames: int, more: bytes) -> Picture:
     """From (h, w, channels): grey, grey and alpha, RGB, or RGB and alpha."""
-    channels = samples.shape[2]
+    channels = found.shape[2]
     grey, clear = channels < 3, channels in (2, 4)
-    rgb = np.repeat(samples[..., :1], 3, axis=2) if grey else np.ascontiguousarray(samples[..., :3])
-    alpha = np.ascontiguousarray(samples[..., -1]) if clear else None
+    rgb = np.repeat(found[..., :1], 3, axis=2) if grey else np.ascontiguousarray(found[..., :3])
+    alpha = np.ascontiguousarray(found[..., -1]) if clear else None
     return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames, more=more)
 
 
