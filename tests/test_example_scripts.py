@@ -25,6 +25,7 @@ from .clips import drawing, write_clip
 vsscale = pytest.importorskip("vsscale", reason="vsjetpack is not for this system")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+pytestmark = pytest.mark.timeout(1200)  # six processes that load PyTorch, before the first test of them
 core = vs.core
 DOCS = Path(__file__).parents[1] / "docs"
 CHANGES = {
@@ -86,7 +87,7 @@ def piped(folder: Path) -> dict[str, Path]:
     def run(name: str) -> Path:
         target = folder / f"{name}.y4m"
         command = [str(Path(scripts, "vspipe")), "-c", "y4m", f"{name}.vpy", str(target)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=250)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, (name, done.stderr)
         return target
 
