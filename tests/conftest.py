@@ -11,6 +11,8 @@ import pytest
 # Threads of OpenMP that wait for one another give the core away instead of turning in circles on it. Tests call PyTorch
 # from several threads at once, each with a team of its own: on a busy machine they took 30 times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What counts as hanging in scripts.stress, on a machine that has other work.
+os.environ.setdefault("STRESS_PATIENCE", "3")
 
 from .bridge import fake as fake
 from .skips import too_many

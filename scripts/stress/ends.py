@@ -92,7 +92,7 @@ assert bad >= 4 and good >= {0: 4, 1: 4, 2: 0}[REUSE], (bad, good)  # those of r
 node = upscale(noise()); node.get_frame(0).close()
 child = os.fork()
 if not child:
-    signal.alarm(30)
+    signal.alarm(PATIENCE)
     try: upscale(noise()).get_frame(1)
     except vs.Error as error: assert "spawn" in str(error), error
     sys.exit(0)
@@ -169,7 +169,7 @@ def run(command: list[str], end: Callable[[subprocess.Popen[str]], object] | Non
 def plain(rng: random.Random, folder: Path, name: str) -> Outcome:
     """A Python program that must end by itself with status 0."""
     reuse = rng.choice([0, 1, 2])
-    program = head(rng, reuse) + PLAIN[name].replace("REUSE", str(reuse))
+    program = head(rng, reuse) + PLAIN[name].replace("REUSE", str(reuse)).replace("PATIENCE", str(round(SECONDS / 2)))
     status, words = run([sys.executable, "-X", "faulthandler", "-c", program])
     failure = "" if status == 0 else f"{'hangs' if status == 999 else f'status {status}'}: {words}"
     return Outcome(name, failure, program if failure else "", kind=name)
