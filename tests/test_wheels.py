@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +86,18 @@ def test_the_names_looked_up_in_python_are_of_the_stable_abi():
 @on_linux
 def test_what_is_wrong_with_a_library_is_found(tmp_path):
     code = tmp_path / "library.c"
-    code.write_text("extern int PyLong_Check; int vsapisr_abi(void) { return PyLong_Check; }", encoding="utf-8")
+    code.write_text(
+        '#include <stdio.h>\nextern int PyLong_Check;\nint vsapisr_abi(void) { return puts("") + PyLong_Check; }',
+        encoding="utf-8",
+    )
     made = tmp_path / "library.so"
     options = ["-shared", "-fPIC", "-Wl,-rpath,/nowhere", "-Wl,-z,execstack"]
     subprocess.run(["cc", *options, str(code), "-o", str(made)], check=True)
     found = headers.inspect_library(KERNELS, made, HERE)
     assert any("exports" in line for line in found) and "leaves PyLong_Check for a Python to resolve" in found
     assert "has RUNPATH" in found and "wants a stack that can be executed" in found
+    older = replace(HERE, triple="x86_64-linux-gnu.2.1")  # than any symbol
+    assert any("asks for GLIBC_2." in line for line in headers.inspect_library(KERNELS, made, older))
     assert "is for X86_64, not AARCH64" in headers.inspect_library(KERNELS, made, TARGETS["linux-arm64"])
     assert any("does not hold the version" in line for line in headers.inspect_library(PLUGIN, made, HERE))
 
