@@ -124,12 +124,26 @@ def test_a_server_need_not_say_how_long_the_file_is(publish, cache, content):
     assert set(told) == {None}
 
 
+ACCEPT = "; --accept keeps it all the same"
+
+
+def test_another_file_is_kept_when_that_is_accepted(publish, cache, content):
+    publish("good", "0" * 64)
+    with pytest.raises(FetchError, match=f"{ACCEPT}$"):
+        fetch("small")
+    got = fetch("small", accept=True)
+    assert got.fresh and not got.verified and got.path.read_bytes() == content
+    with pytest.raises(FetchError):
+        fetch("small")
+    assert got.path.read_bytes() == content  # and stays
+
+
 @pytest.mark.parametrize(
     ("kind", "sha256", "message"),
     [
         ("gone", None, "{url} answered 404 Not Found"),
         ("cut", None, "{url} broke off after {half} of {whole} bytes; try again"),
-        ("good", "0" * 64, "{url} is not what it should be: its SHA-256 is {found}, expected is " + "0" * 64),
+        ("good", "0" * 64, "{url} is not what it should be: its SHA-256 is {found}, expected is " + "0" * 64 + ACCEPT),
         ("page", None, "{url} answered with something that is no PyTorch file (it starts with b'<h')"),
         ("huge", None, "{cache} has 5.0 MB left; the model needs 1000000000.0 MB"),
     ],
@@ -218,7 +232,7 @@ def test_names(cache):
         "model 'apisr-grl-gan' is not on this machine; get it with: vsapisr fetch apisr-grl-gan"
     )
     with pytest.raises(
-        WeightsError, match="unknown model 'x'; known are default, fidelity, restore, apisr-grl-gan, or give a path"
+        WeightsError, match="unknown model 'x'; known are default, fidelity, restore, apisr-grl-gan, .*, or give a path"
     ):
         weights.find("x")
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from .config import UpscaleConfig
-from .engine.devices import choose_device, choose_precision
+from .engine.devices import choose_device, suited
 from .engine.frame import Conversion, Frame
 from .engine.upscaler import Upscaler
 from .errors import ArgumentError
@@ -24,10 +24,11 @@ FORMATS = {
 
 
 def load_model(model: str = "default", device: str = "cpu", precision: str = "fp32") -> nn.Module:
-    """The network, ready to run: (B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped. Each call gives a new one.
+    """The network, ready to run: (B, 3, H, W) RGB in [0, 1] -> (B, 3, 4H, 4W), not clamped (of others than GRL clamped,
+    and as many times larger as its ``descriptor.scale`` says). Each call gives a new one.
 
     Args:
-        model: name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file.
+        model: name of a shipped or fetched model, or path of a ``.safetensors`` or ``.pth`` file.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``auto``; float32 input is taken in all of them, and its result is
         float32.
@@ -38,11 +39,11 @@ def load_model(model: str = "default", device: str = "cpu", precision: str = "fp
     """
     config = UpscaleConfig(model=model, device=device, precision=precision)
     where = choose_device(config.device)
-    return forms.own_form(config.model, where, choose_precision(config.precision, where))
+    return suited(config.precision, where, lambda dtype: forms.own_form(config.model, where, dtype))[1]
 
 
 def upscale_image(image: np.ndarray, **arguments: Any) -> np.ndarray:
-    """Enlarge an RGB image four times: (H, W, 3) -> (4H, 4W, 3) of the same type.
+    """Enlarge an RGB image four times, or as ``scale`` and the model say: (H, W, 3) -> (4H, 4W, 3) of the same type.
 
     Args:
         image: uint8 or uint16 of the full range, or float16/float32 in [0, 1].

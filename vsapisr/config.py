@@ -23,7 +23,7 @@ class UpscaleConfig:
     """
 
     model: str = "default"
-    """Name of a shipped model, or path of a ``.safetensors`` or ``.pth`` file."""
+    """Name of a shipped or fetched model, or path of a ``.safetensors`` or ``.pth`` file."""
     scale: int | None = None
     """2 or 4: the result is so many times larger on each side; the network's own, 4 of the shipped ones, when not
     given. With 2 what a network of 4 makes is reduced on the device, as ``resize.Bicubic`` would reduce its frames."""

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from ..config import SCALE, UpscaleConfig
+from ..config import UpscaleConfig
 from ..errors import ArgumentError, VsapisrError
 from ..needs import check_torch, room_for
 from ..video.settings import VideoSettings
@@ -111,6 +111,13 @@ def ready(config: UpscaleConfig) -> Any:
     return ready(config)[-1]
 
 
+def scale_of(network: Any) -> int:
+    """How many times larger its result is."""
+    from ..networks.descriptor import descriptor_of
+
+    return descriptor_of(network).scale
+
+
 def opencv() -> None:
     """OpenCV can be imported, and PyTorch before it.
 
@@ -130,7 +137,8 @@ def pictures(inputs: list[Path], targets: list[Path], wish: VideoSettings, force
         opencv()
 
         network = ready(config)  # kept, so that it is not loaded again for every image
-    sizes = [SCALE**2 * pixels_of(path, wish) for path in inputs]  # of the results
+    scale = scale_of(network)
+    sizes = [(wish.upscale.scale or scale) ** 2 * pixels_of(path, wish) for path in inputs]  # of the results
     done, failed = 0, 0
     with Meter(console(), "MP", sum(sizes) or None) as meter:
         for n, (path, target, pixels) in enumerate(zip(inputs, targets, sizes, strict=True), 1):
@@ -211,12 +219,15 @@ def info(
 def fetch(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(published.PUBLISHED)}.")],
     force: Force = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Keep a file too whose SHA-256 is not the expected one.")
+    ] = False,
 ) -> None:
     """Download a published model, so that model=NAME works. Nothing else uses the network."""
     output = console()
     if model := published.PUBLISHED.get(name):
         typer.echo(f"{name}: {model.licence}")
     with Meter(output, "MB") as meter:
-        got = published.fetch(name, lambda done, total: meter.update(done, total, name), again=force)
+        got = published.fetch(name, lambda done, total: meter.update(done, total, name), again=force, accept=accept)
     typer.echo(f"{'fetched' if got.fresh else 'already here'}: {got.path}")
-    typer.echo(f"SHA-256 {got.sha256}" + ("" if got.verified else ", not verified: no hash of the original is known"))
+    typer.echo(f"SHA-256 {got.sha256}, {published.verdict(published.PUBLISHED[name], got.sha256)}")

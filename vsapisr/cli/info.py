@@ -18,6 +18,7 @@ from .. import __version__
 from ..engine.memory import free_memory, total_memory
 from ..engine.room import CPU_PIXELS, memory_class
 from ..errors import WeightsError
+from ..networks import zoo
 from ..networks.cpu import network as native
 from ..networks.grl import GRLConfig
 from ..weights import files as weights
@@ -124,22 +125,26 @@ def metadata(path: Path) -> dict[str, str]:
         return {}
 
 
-def content(path: Path) -> tuple[weights.GRLConfig, int, str]:
-    """(hyperparameters, number of parameters, types of the numbers in the file).
+def counted(file: weights.Contents) -> tuple[int, str]:
+    """(number of parameters, types of the numbers in the file).
 
     Raises:
         WeightsError: see :mod:`vsapisr.weights.files`.
     """
-    file = weights.contents(path)
     types = sorted({NAMES.get(one.dtype, str(one.dtype)) for one in file.tensors.values() if one.is_floating_point()})
-    count = sum(value.numel() for value in file.state.values())
-    return weights.hyperparameters(file), count, ", ".join(types)
+    return sum(value.numel() for value in file.state.values()), ", ".join(types)
 
 
 def summary(path: Path) -> str:
     """One line on a weight file, even a broken one."""
     try:
-        _, count, types = content(path)
+        file = weights.contents(path)
+        if weights.is_grl(file):
+            weights.hyperparameters(file)
+            count, types = counted(file)
+        else:
+            model, (_, types) = zoo.load(file), counted(file)
+            count = parameters(model.model)
     except WeightsError as error:
         return f"unusable: {error}"
     trained = metadata(path).get("iterations")
@@ -153,11 +158,16 @@ def inside(model: str, raw: bool = False) -> Iterator[str]:
         WeightsError: it cannot be loaded; the text says why.
     """
     path = weights.find(model)
-    config, count, types = content(path)
-    weights.load(path)  # all that can be wrong with a file is said here, not at the first frame
+    file = weights.contents(path)
+    if not weights.is_grl(file):
+        yield from others(file, raw)
+        return
+    config = weights.hyperparameters(file)
+    count, types = counted(file)
+    weights.network_of(file)  # all that can be wrong with a file is said here, not at the first frame
     yield f"{path}"
     yield f"GRL, enlarges four times, {count:,} parameters, {types}, {path.stat().st_size / 1e6:.1f} MB"
-    yield f"SHA-256 {published.hash_of(path)}"
+    yield fingerprint(path)
     yield ""
     yield "Hyperparameters"
     for name in ("dim", "depths", "heads_window", "heads_stripe", "mlp_dim", "bias_dim", "window", "anchor_down"):
@@ -182,6 +192,51 @@ def inside(model: str, raw: bool = False) -> Iterator[str]:
     if kept:
         yield ""
         yield f"All {len(kept)} entries of the file: vsapisr info {model} --raw"
+
+
+def others(file: weights.Contents, raw: bool) -> Iterator[str]:
+    """Of a network that spandrel runs.
+
+    Raises:
+        WeightsError: it cannot be loaded; the text says why.
+    """
+    model = zoo.load(file)
+    descriptor, (_, types) = zoo.described(file, model), counted(file)
+    size = f"{parameters(model.model):,} parameters, {types}, {file.path.stat().st_size / 1e6:.1f} MB"
+    yield f"{file.path}"
+    times = {1: "keeps the size", 2: "enlarges twice", 4: "enlarges four times"}[model.scale]
+    yield f"{zoo.architecture(model)}, {times}, {size}"
+    yield fingerprint(file.path)
+    yield ""
+    yield "Run by spandrel"
+    yield f"  architecture: {model.architecture.name} ({', '.join(model.tags)})"
+    yield f"  scale: {', '.join(str(one) for one in (2, 4) if one <= model.scale) or 'its own alone'}"
+    yield f"  precision: {', '.join(zoo.precisions(model))}"
+    yield f"  tiles: multiples of {descriptor.multiple}"
+    yield (
+        f"  overlap: {descriptor.overlap}, measured: pixels at a cut differ by at most {descriptor.difference:.2g} "
+        "of 255 steps"
+    )
+    if raw:
+        for name, value in file.metadata.items():
+            yield ""
+            yield from entry(name, value)
+
+
+def parameters(network: torch.nn.Module) -> int:
+    """How many it has."""
+    return sum(one.numel() for one in network.parameters())
+
+
+def fingerprint(path: Path) -> str:
+    """The file's SHA-256, and what is known of it: of published models, whatever their place, by name or content."""
+    found = published.hash_of(path)
+    known = {name: model for name, model in published.PUBLISHED.items() if model.sha256}
+    for name, model in known.items():
+        if model.is_right(found):
+            return f"SHA-256 {found}, that of {name}"
+    named = next((name for name, model in known.items() if model.file == path.name), None)
+    return f"SHA-256 {found}" + (f", not that of {named}, {known[named].sha256}" if named else "")
 
 
 def training(kept: dict[str, str]) -> Iterator[str]:

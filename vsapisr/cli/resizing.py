@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import SCALE
+from ..networks.forms import result_scale
 from ..video.clip import size_of
 from ..video.settings import VideoSettings
 from .images import Picture
@@ -22,7 +22,7 @@ def wanted(width: int, height: int, wish: VideoSettings) -> tuple[int, int] | No
     Raises:
         ArgumentError: the size cannot be had.
     """
-    return None if wish.size == f"{wish.upscale.scale or SCALE}x" else size_of(width, height, Fraction(1), wish)[0]
+    return None if wish.size == f"{result_scale(wish.upscale)}x" else size_of(width, height, Fraction(1), wish)[0]
 
 
 def resized(large: Picture, size: tuple[int, int] | None, kernel: str) -> Picture:

@@ -15,7 +15,7 @@ import typer
 from ..config import SCALE, UpscaleConfig
 from ..described import described
 from ..errors import ArgumentError, VideoError, VsapisrError
-from ..needs import room_for
+from ..needs import check_torch, room_for
 from ..video.settings import VideoSettings, options
 from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
 from .commands_reuse import app
@@ -172,8 +172,22 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
     wish["without"] = tuple(sorted(set(given["without"] or [])))
     wish["script"] = None if given["script"] is None else str(given["script"].absolute())
     filter = UpscaleConfig(**own)
-    wish["size"] = given["size"] or f"{filter.scale or SCALE}x"
+    wish["size"] = given["size"] or own_size(filter)
     return VideoSettings(upscale=filter, **wish)
+
+
+def own_size(config: UpscaleConfig) -> str:
+    """Of what the filter makes by itself.
+
+    Raises:
+        VsapisrError: the model cannot be read.
+    """
+    if config.scale is not None or config.model == UpscaleConfig().model:
+        return f"{config.scale or SCALE}x"
+    check_torch()
+    from ..networks.forms import scale_of
+
+    return f"{scale_of(config.model)}x"
 
 
 @contextmanager

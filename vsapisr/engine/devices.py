@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from ..config import UpscaleConfig
 from ..errors import DeviceError, quoted
 from ..needs import lacks_memory
 from ..networks import forms
+from ..networks.zoo import PrecisionError
 from .forked import usable_here
 
-__all__ = ["choose_device", "choose_precision", "ready"]
+__all__ = ["choose_device", "choose_precision", "ready", "suited"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -41,6 +44,22 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
 
 
+def suited[T](name: str, device: torch.device, load: Callable[[torch.dtype], T]) -> tuple[torch.dtype, T]:
+    """The precision ``name`` on a device, and what ``load`` gives for it; fp32, where ``auto`` is one that the network
+    cannot be run in.
+
+    Raises:
+        PrecisionError: it cannot be run in the precision that was asked for.
+    """
+    dtype = choose_precision(name, device)
+    try:
+        return dtype, load(dtype)
+    except PrecisionError:
+        if name != "auto" or dtype == torch.float32:
+            raise
+    return torch.float32, load(torch.float32)
+
+
 def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Module]:
     """Device, precision and network of every upscaler with this configuration; loaded as long as somebody keeps it.
 
@@ -48,9 +67,8 @@ def ready(config: UpscaleConfig) -> tuple[torch.device, torch.dtype, torch.nn.Mo
         WeightsError, DeviceError: the weights or the device cannot be used.
     """
     device = choose_device(config.device)
-    dtype = choose_precision(config.precision, device)
     try:
-        return device, dtype, forms.load_form(config.model, device, dtype)
+        return device, *suited(config.precision, device, lambda dtype: forms.load_form(config.model, device, dtype))
     except Exception as error:
         if not lacks_memory(error):
             raise

@@ -111,7 +111,7 @@ class Engine:
         """(1, 3, H, W), padded as the network itself would pad; in its precision on a GPU, where graphs take no
         other, and in float32 on the CPU, whose kernels need not round to the 8 bits of bfloat16."""
         rgb = to_rgb(samples, job.conversion.source, job.conversion.source_colour)
-        rgb = pad_to_window(rgb, self.descriptor.multiple)
+        rgb = pad_to_window(rgb, self.descriptor.unit)
         return rgb.to(self.dtype) if self.device.type == "cuda" else rgb
 
     def finish(self, job: Job, samples: list[Tensor], enlarged: Tensor) -> list[Tensor]:

@@ -57,5 +57,5 @@ class Job:
     @property
     def shape(self) -> tuple[int, int]:
         """What the network sees: (height, width), padded to what it takes."""
-        multiple, y, x = self.engine.descriptor.multiple, self.tile.y, self.tile.x
-        return padded(y.stop - y.start, multiple), padded(x.stop - x.start, multiple)
+        unit, y, x = self.engine.descriptor.unit, self.tile.y, self.tile.x
+        return padded(y.stop - y.start, unit), padded(x.stop - x.start, unit)

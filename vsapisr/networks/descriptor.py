@@ -23,8 +23,15 @@ class Descriptor:
     overlap: int = 8
     """Source pixels that a tile sees beyond what is kept, unless the user says otherwise; a multiple of
     ``multiple``."""
+    padding: int | None = None
+    """The network is given multiples of this many pixels; of ``multiple`` when not given. 1: it takes any size."""
     values_per_pixel: int = 3 * 64 * 16
     """Numbers that one input pixel takes at the widest place. GRL-tiny: three maps of 64 channels at 4x4 the size."""
+
+    @property
+    def unit(self) -> int:
+        """See :attr:`padding`."""
+        return self.padding or self.multiple
 
     def result_scale(self, asked: int | None) -> int:
         """Of the result, where ``asked`` is the argument ``scale``.

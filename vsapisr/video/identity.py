@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def identities(source: Path | None, settings: VideoSettings) -> dict[str, Any]:
         raise VideoError(f"{error.filename} cannot be read ({error.strerror})") from None
 
 
+def installed(package: str) -> str:
+    """Its version, "" if it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
 def versions(model: str) -> dict[str, str]:
     """Of all that has a part in the bits of the result."""
     import av
@@ -47,9 +56,14 @@ def versions(model: str) -> dict[str, str]:
 
     from ..weights import files
 
+    path = files.find(model)
+    others = (
+        {} if model in files.shipped() or files.is_grl(files.contents(path)) else {"spandrel": installed("spandrel")}
+    )
     return {
         "vsapisr": __version__,
-        "model": hashlib.blake2b(files.find(model).read_bytes(), digest_size=16).hexdigest(),
+        "model": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
+        **others,
         "torch": torch.__version__,
         "VapourSynth": str(vs.__version__.release_major),
         "BestSource": ".".join(map(str, vs.core.bs.version)) if hasattr(vs.core.bs, "version") else "",

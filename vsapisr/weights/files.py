@@ -10,7 +10,7 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -48,6 +48,7 @@ NUMBERS: list[Any] = [
     *{type(np.dtype(code)) for code in "?bBhHiIlLqQefd"},
 ]
 """A number of NumPy, as in ``{"psnr": np.float64(30)}`` beside the weights: values, which run nothing."""
+GRL_PARTS = ("window_attn.attn_transform.", "stripe_attn.attn_transform")
 DERIVED = ("table_", "index_", "mask_")  # buffers of the published checkpoint that follow from the architecture
 
 
@@ -96,16 +97,30 @@ class Contents:
     """What it says of them: safetensors' own, or what PyTorch files of this project and of its ``export`` hold."""
     path: Path
 
-    @cached_property
-    def state(self) -> dict[str, Tensor]:
-        """See :func:`clean`.
-
+    def check(self) -> None:
+        """
         Raises:
             WeightsError: a tensor says that it is larger than what the file has of it.
         """
         if odd := next((name for name, value in self.tensors.items() if not is_dense(value)), None):
             raise WeightsError(f"{self.path} has fewer values than it says, or none of real numbers, in {shown(odd)}")
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        """See :func:`clean`; raises what :meth:`check` does."""
+        self.check()
         return clean(self.tensors)
+
+    @cached_property
+    def named(self) -> dict[str, Tensor]:
+        """See :func:`stripped`; floating ones as float32. Raises what :meth:`check` does."""
+        self.check()
+        return {name: value.float() if value.is_floating_point() else value for name, value in stripped(self.tensors)}
+
+
+def is_grl(file: Contents) -> bool:
+    """Does it look like GRL, whole or not?"""
+    return any(part in name for name in file.tensors for part in GRL_PARTS)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -220,7 +235,11 @@ def foreign_global(path: Path, error: str) -> str | None:
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without the prefixes that wrappers add, other networks and derived buffers; floating, as float32."""
-    cleaned = {}
+    return {name: value.float() for name, value in stripped(state) if not name.startswith(DERIVED)}
+
+
+def stripped(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """What is of the generator, without the prefixes that wrappers add."""
     ours = next((prefix for prefix in GENERATORS if any(name.startswith(prefix) for name in state)), "")
     for name, value in state.items():
         if not name.startswith(ours):
@@ -228,9 +247,7 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name = name[len(ours) :]
         while prefix := next((p for p in PREFIXES if name.startswith(p)), None):
             name = name[len(prefix) :]
-        if not name.startswith(DERIVED):
-            cleaned[name] = value.float()
-    return cleaned
+        yield name, value
 
 
 def hyperparameters(file: Contents, hidden: tuple[int, int] | None = None) -> GRLConfig:

@@ -15,7 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,6 +33,10 @@ class FetchError(WeightsError):
     """A published model could not be fetched; what was there before is still there."""
 
 
+class HashError(FetchError):
+    """What came is another file than was expected."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """Where a model is and on which terms."""
@@ -43,22 +47,48 @@ class Published:
     sha256: str | None
     """In hexadecimal, or its first digits, as PyTorch has them in names of files; None: nobody has told us one."""
     licence: str
+    network: str = "GRL"
 
     def is_right(self, found: str) -> bool:
         """Can ``found`` be the file's SHA-256?"""
         return self.sha256 is None or found.startswith(self.sha256)
 
 
+RELEASES = "https://github.com/Kiteretsu77/APISR/releases/download"
+TERMS = "weights of APISR's authors, from a GPL-3.0 repository that says they are for academic use"
 PUBLISHED: Mapping[str, Published] = MappingProxyType(
     {
         "apisr-grl-gan": Published(
-            url="https://github.com/Kiteretsu77/APISR/releases/download/v0.1.0/4x_APISR_GRL_GAN_generator.pth",
+            url=f"{RELEASES}/v0.1.0/4x_APISR_GRL_GAN_generator.pth",
             file="4x_APISR_GRL_GAN_generator.pth",
-            sha256=None,
-            licence="weights of APISR's authors, from a GPL-3.0 repository that says they are for academic use",
+            sha256="56fff250139563dea59c4ca81af19cc098d94dc3abaad23640f14cec488e5da1",
+            licence=TERMS,
+        ),
+        "apisr-rrdb-2x": Published(
+            url=f"{RELEASES}/v0.1.0/2x_APISR_RRDB_GAN_generator.pth",
+            file="2x_APISR_RRDB_GAN_generator.pth",
+            sha256="3b0d2b3a3c0461ac17d00f4f32240666fb832b738ea5a48449b1acf07fbb07e5",
+            licence=TERMS,
+            network="RRDB",
+        ),
+        "apisr-rrdb-4x": Published(
+            url=f"{RELEASES}/v0.2.0/4x_APISR_RRDB_GAN_generator.pth",
+            file="4x_APISR_RRDB_GAN_generator.pth",
+            sha256="6bd14a66224c90d4754011f378ac828b18e221f2d031026ec99cb5facdf40c19",
+            licence=TERMS,
+            network="RRDB",
+        ),
+        "apisr-dat-4x": Published(
+            url=f"{RELEASES}/v0.3.0/4x_APISR_DAT_GAN_generator.pth",
+            file="4x_APISR_DAT_GAN_generator.pth",
+            sha256="cc625c4ec5242a57e46f0941a3c36e3a731dcd859750c5f72a5251045b1e6d72",
+            licence=TERMS,
+            network="DAT",
         ),
     }
 )
+"""The hashes are of other projects' manifests: expected, as the authors have published none. Those other than GRL need
+spandrel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +140,29 @@ def cached(name: str) -> Path:
     return path
 
 
-def fetch(name: str, told: Told = lambda done, total: None, again: bool = False) -> Fetched:
+def verdict(model: Published, found: str) -> str:
+    """On the SHA-256 of a file of ``model``."""
+    if model.sha256 is None:
+        return "not verified: no hash of the original is known"
+    return "as expected" if model.is_right(found) else f"which is not the expected {model.sha256}"
+
+
+def fetch(name: str, told: Told = lambda done, total: None, again: bool = False, accept: bool = False) -> Fetched:
     """Bring a published model to the cache folder, unless it is there; ``again`` replaces it in any case.
 
-    The download goes to a temporary name and gets the final one after its length and hash were checked.
+    The download goes to a temporary name and gets the final one after its length and hash were checked; ``accept``
+    keeps it whatever its hash is.
 
     Raises:
         FetchError: unknown name, no network, an answer that is not the file, or nowhere to write it.
     """
     if name not in PUBLISHED:
         raise FetchError(f"no published model is called {name!r}; known are {', '.join(PUBLISHED)}")
-    return obtain(PUBLISHED[name], cache_folder() / PUBLISHED[name].file, told, again)
+    model = PUBLISHED[name]
+    try:
+        return obtain(replace(model, sha256=None) if accept else model, cache_folder() / model.file, told, again)
+    except HashError as error:
+        raise HashError(f"{error}; --accept keeps it all the same") from None
 
 
 def obtain(model: Published, path: Path, told: Told = lambda done, total: None, again: bool = False) -> Fetched:
@@ -209,7 +251,7 @@ def brief(said: object) -> str:
 def check(model: Published, path: Path, found: str) -> None:
     """Is ``path``, whose SHA-256 is ``found``, the model?"""
     if not model.is_right(found):
-        raise FetchError(f"{model.url} is not what it should be: its SHA-256 is {found}, expected is {model.sha256}")
+        raise HashError(f"{model.url} is not what it should be: its SHA-256 is {found}, expected is {model.sha256}")
     with open(path, "rb") as file:
         start = file.read(2)
     if model.file.endswith(".pth") and not start.startswith(STARTS):
