@@ -157,6 +157,20 @@ def test_what_is_refused(models, tmp_path):
         load_model(str(tmp_path / "odd.pth"))
 
 
+@pytest.mark.parametrize("name", ["rrdb4", "dat4"])
+def test_no_file_asks_for_memory_without_bounds(models, name, tmp_path):
+    state = torch.load(models[name], weights_only=True)["model_state_dict"]
+    many = "model.1.sub.99999999.RDB1.conv1.0.weight" if name == "rrdb4" else "layers.0.blocks.99999999.norm1.weight"
+    wide = "model.0.weight" if name == "rrdb4" else "conv_first.weight"
+    for key, value, words in (
+        (many, torch.zeros(1), "it has names with larger numbers than it has tensors"),
+        (wide, torch.zeros(200_000, 3, 3, 3), "it asks for more values than the file can account for"),
+    ):
+        torch.save({**state, f"_orig_mod.{key}": value}, tmp_path / "w.pth")
+        with pytest.raises(WeightsError, match=words):
+            load_model(str(tmp_path / "w.pth"))
+
+
 def test_without_spandrel(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(

@@ -6,6 +6,7 @@ GRL never goes that way: spandrel 0.4.2 computes APISR's wrongly (tests/test_zoo
 from __future__ import annotations
 
 import math
+import re
 import threading
 import warnings
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..config import WINDOW
 from ..errors import ArgumentError, WeightsError
@@ -29,6 +31,13 @@ SCALES = (1, 2, 4)
 
 _known: dict[tuple, Measured] = {}
 _lock = threading.Lock()
+
+
+GROWTH, ROOM = 2, 1 << 24
+"""A network may take so many values for each that its file has, and so many besides: what shapes or names ask for
+beyond that is in no file."""
+LAYERS = 32
+"""Numbers in names may be twice the number of tensors, and so many more: there are layers without any."""
 
 
 class PrecisionError(ArgumentError):
@@ -58,6 +67,25 @@ class ZooNetwork(nn.Module):
         return self.run(image.to(self.dtype)).to(image.dtype)
 
 
+class OversizedError(Exception):
+    """A network asks for memory without bounds."""
+
+
+class Bounded(TorchDispatchMode):
+    """Lets no more than ``most`` values be made by ``torch.empty``, as parameters are."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.left = most
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.empty.memory_format:
+            self.left -= math.prod(args[0])
+            if self.left < 0:
+                raise OversizedError("it asks for more values than the file can account for")
+        return func(*args, **(kwargs or {}))
+
+
 def load(file: Contents) -> Any:
     """spandrel's ``ImageModelDescriptor`` of the network in a file, on the CPU in float32.
 
@@ -72,10 +100,15 @@ def load(file: Contents) -> Any:
             f"({error}): pip install vsapisr[zoo]"
         ) from None
     state = file.named
+    if max((int(n) for name in state for n in re.findall(r"\d{1,18}", name)), default=0) > 2 * len(state) + LAYERS:
+        raise WeightsError(
+            f"{file.path} does not fit any network: it has names with larger numbers than it has tensors"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, on how architectures are written
-            model: Any = spandrel.MAIN_REGISTRY.load(state)
+            with Bounded(GROWTH * sum(value.numel() for value in state.values()) + ROOM):
+                model: Any = spandrel.MAIN_REGISTRY.load(state)
     except spandrel.UnsupportedModelError:
         some = ", ".join(map(shown, list(state)[:3]))
         raise WeightsError(

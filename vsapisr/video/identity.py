@@ -57,13 +57,11 @@ def versions(model: str) -> dict[str, str]:
     from ..weights import files
 
     path = files.find(model)
-    others = (
-        {} if model in files.shipped() or files.is_grl(files.contents(path)) else {"spandrel": installed("spandrel")}
-    )
+    grl = model in files.shipped() or files.is_grl(files.contents(path))
     return {
         "vsapisr": __version__,
         "model": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
-        **others,
+        **({} if grl else {"spandrel": installed("spandrel")}),
         "torch": torch.__version__,
         "VapourSynth": str(vs.__version__.release_major),
         "BestSource": ".".join(map(str, vs.core.bs.version)) if hasattr(vs.core.bs, "version") else "",
