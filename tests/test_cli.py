@@ -288,7 +288,7 @@ def test_info(model):
 
 
 def test_fetch(monkeypatch, tmp_path):
-    def fetched(name, told, again):
+    def fetched(name, told, again, accept):
         told(0, 2_000_000)
         told(2_000_000, 2_000_000)
         return published.Fetched(path=tmp_path / "w.pth", sha256="ab" * 32, verified=again, fresh=True)
@@ -296,12 +296,15 @@ def test_fetch(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "fetch", fetched)
     result = call("fetch", "apisr-grl-gan")
     assert result.exit_code == 0 and "GPL-3.0" in result.stdout and "academic use" in result.stdout
-    assert f"fetched: {tmp_path / 'w.pth'}\nSHA-256 {'ab' * 32}, not verified: no hash" in result.stdout
-    assert "not verified" not in call("fetch", "apisr-grl-gan", "--force").stdout
+    assert f"fetched: {tmp_path / 'w.pth'}\nSHA-256 {'ab' * 32}, which is not the expected 56ff" in result.stdout
+    assert f"SHA-256 {'ab' * 32}, as expected" in call("fetch", "apisr-grl-gan", "--force").stdout
     monkeypatch.undo()
     result = call("fetch", "nothing")
     assert result.exit_code == 1
-    assert result.stderr == "vsapisr: no published model is called 'nothing'; known are apisr-grl-gan\n"
+    assert (
+        result.stderr
+        == f"vsapisr: no published model is called 'nothing'; known are {', '.join(published.PUBLISHED)}\n"
+    )
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich", "PIL", "cv2"])

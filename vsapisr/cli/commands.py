@@ -230,4 +230,4 @@ def fetch(
     with Meter(output, "MB") as meter:
         got = published.fetch(name, lambda done, total: meter.update(done, total, name), again=force, accept=accept)
     typer.echo(f"{'fetched' if got.fresh else 'already here'}: {got.path}")
-    typer.echo(f"SHA-256 {got.sha256}, {published.verdict(published.PUBLISHED[name], got.sha256)}")
+    typer.echo(f"SHA-256 {got.sha256}, {published.verdict(published.PUBLISHED[name], got)}")

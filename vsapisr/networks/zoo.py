@@ -96,8 +96,8 @@ def load(file: Contents) -> Any:
         import spandrel
     except ImportError as error:
         raise WeightsError(
-            f"{file.path} holds another network, not GRL; RRDB, DAT and others need spandrel, which cannot be imported "
-            f"({error}): pip install vsapisr[zoo]"
+            f"{file.path} holds another network, not GRL; RRDB, DAT and others need spandrel, which cannot be "
+            f"imported ({error}): pip install vsapisr[zoo]"
         ) from None
     state = file.named
     if max((int(n) for name in state for n in re.findall(r"\d{1,18}", name)), default=0) > 2 * len(state) + LAYERS:

@@ -140,11 +140,11 @@ def cached(name: str) -> Path:
     return path
 
 
-def verdict(model: Published, found: str) -> str:
-    """On the SHA-256 of a file of ``model``."""
+def verdict(model: Published, got: Fetched) -> str:
+    """On the SHA-256 of a file that is to be ``model``."""
     if model.sha256 is None:
         return "not verified: no hash of the original is known"
-    return "as expected" if model.is_right(found) else f"which is not the expected {model.sha256}"
+    return "as expected" if got.verified else f"which is not the expected {model.sha256}"
 
 
 def fetch(name: str, told: Told = lambda done, total: None, again: bool = False, accept: bool = False) -> Fetched:
