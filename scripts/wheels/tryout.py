@@ -66,7 +66,7 @@ def try_plugin(target: Target, libraries: Path, work: Path, headers: list[Path],
 def check_plugin(name: str, said: str) -> str:
     """The refusal among what the host printed; Problem if that is not what it must be."""
     wanted = [
-        r"plugin io\.github\.vsapisr apisr \d+\.\d+ api 4: APISR anime upscaling",
+        r"plugin io\.github\.vsapisr apisr \d+\.\d+ api 4: .+",
         r"function Upscale\(clip:vnode;model:data:opt;.*\) -> clip:vnode;",
         r"function Version\(\) -> version:data;.*",
         "call Upscale",
