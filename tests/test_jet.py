@@ -68,6 +68,9 @@ def test_twice_the_size_is_reduced_on_the_device(small: dict[str, Any]) -> None:
     assert equal(twice, source.apisr.Upscale(scale=2, **small))
     bound = planes(Catrom().scale(source.apisr.Upscale(**small), 192, 128))
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(planes(twice), bound))
+    linear = APISR(scaler=Catrom(linear=True), **small).supersample(source, 2)  # another kernel than that of scale=2
+    assert equal(linear, Catrom(linear=True).scale(source.apisr.Upscale(**small), 192, 128))
+    assert not equal(linear, twice)
     narrow = APISR(overlap=0, **small).supersample(source, 2)  # scale=2 needs more
     assert equal(narrow, Catrom().scale(source.apisr.Upscale(overlap=0, **small), 192, 128))
 
