@@ -191,7 +191,7 @@ def test_a_network_of_two(monkeypatch):
     own = clip.apisr.Upscale(device="cpu")
     assert (own.width, own.height) == (120, 88)
     assert bits(own) == bits(clip.apisr.Upscale(device="cpu", scale=2))
-    with pytest.raises(vs.Error, match="Upscale: scale must be 2 with this model, which enlarges so much, got 4"):
+    with pytest.raises(vs.Error, match="Upscale: scale must be 2 with this model, which enlarges no more, got 4"):
         clip.apisr.Upscale(device="cpu", scale=4)
 
 

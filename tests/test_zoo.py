@@ -134,8 +134,10 @@ def shown(clip: vs.VideoNode) -> list[list[bytes]]:
 
 def test_what_is_refused(models, tmp_path):
     clip = core.std.BlankClip(width=64, height=48, format=vs.RGB24)
-    with pytest.raises(vs.Error, match="scale must be 2 with this model, which enlarges so much, got 4"):
+    with pytest.raises(vs.Error, match="scale must be 2 with this model, which enlarges no more, got 4"):
         clip.apisr.Upscale(model=str(models["rrdb2"]), device="cpu", scale=4)
+    with pytest.raises(vs.Error, match="scale must be left out with this model, which keeps the size, got 2"):
+        clip.apisr.Upscale(model=str(models["compact1"]), device="cpu", scale=2)
     with pytest.raises(vs.Error, match="overlap must be a multiple of 16, got 8"):
         clip.apisr.Upscale(model=str(models["dat4"]), device="cpu", overlap=8)
     with pytest.raises(ArgumentError, match=r"precision must be fp32 or bf16 with this model \(DAT\), got fp16"):

@@ -42,7 +42,9 @@ class Descriptor:
         if asked is None or asked == self.scale:
             return self.scale
         if asked > self.scale:
-            raise ArgumentError(f"scale must be {self.scale} with this model, which enlarges so much, got {asked}")
+            if self.scale == 1:
+                raise ArgumentError(f"scale must be left out with this model, which keeps the size, got {asked}")
+            raise ArgumentError(f"scale must be {self.scale} with this model, which enlarges no more, got {asked}")
         return asked
 
     @classmethod
