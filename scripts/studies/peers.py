@@ -64,6 +64,7 @@ PEERS: dict[str, tuple[Form, tuple[str, ...]]] = {
     "waifu2x-cunet": (CUNET, ("noise1_scale2.0x_model", TWICE)),
     "waifu2x-upconv7": (UPCONV, ("noise1_scale2.0x_model", TWICE)),
     "real-cugan": (CUGAN, ("up4x-conservative",)),
+    "real-cugan-denoise3": (CUGAN, ("up4x-denoise3x",)),
     "animevideov3": (ESRGAN, ("realesr-animevideov3-x4",)),
     "x4plus-anime": (ESRGAN, ("realesrgan-x4plus-anime",)),
 }
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--levels", default="light,medium,heavy")
     parser.add_argument("--images", type=int, default=12, help="drawings, spread over the folder; 0: all")
     parser.add_argument("--models", default="default,fidelity", help="of this project")
+    parser.add_argument("--metrics", default="", help="as of evaluate, such as features")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument(
         "--cache", type=Path, default=Path("build/peers"), help="where the models of the others are kept"
@@ -195,7 +197,7 @@ def main() -> None:
             gt=arguments.gt,
             out=arguments.out,
             levels=tuple(arguments.levels.split(",")),
-            metrics=(),
+            metrics=tuple(filter(None, arguments.metrics.split(","))),
             images=arguments.images,
             models=tuple(arguments.models.split(",")),
             threads=arguments.threads,
