@@ -96,12 +96,12 @@ def test_the_same_as_spandrel(models, name, size):
     assert mine.std() > 0.05 and np.mean((mine > 0) & (mine < 1)) > 0.5  # there is something to compare
 
 
-@pytest.mark.parametrize("name", ["rrdb4", "rrdb2", "dat4"])
+@pytest.mark.parametrize("name", ["rrdb2", "dat4"])
 def test_the_filter(models, name):
     """Announced size, tiles, batches, reuse and the guard: the parts that all networks share."""
     scale, model = SCALES[name], str(models[name])
-    clip = core.std.BlankClip(width=64, height=48, format=vs.RGB24, length=2)
-    image = np.random.default_rng(2).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    clip = core.std.BlankClip(width=64, height=32, format=vs.RGB24, length=2)
+    image = np.random.default_rng(2).integers(0, 256, (32, 64, 3), dtype=np.uint8)
     image[:, 40:] = 30, 160, 90  # flat, which the guard keeps
 
     def filled(n, f):
@@ -112,16 +112,16 @@ def test_the_filter(models, name):
 
     clip = clip.std.ModifyFrame(clip, filled)
     whole = clip.apisr.Upscale(model=model, device="cpu", reuse=0, tilesize=64)
-    assert (whole.width, whole.height) == (64 * scale, 48 * scale)
+    assert (whole.width, whole.height) == (64 * scale, 32 * scale)
     for arguments in ({"reuse": 1}, {"batch": 2, "reuse": 2, "interval": 2}):
         assert shown(clip.apisr.Upscale(model=model, device="cpu", tilesize=64, **arguments)) == shown(whole)
-    tiles = clip.apisr.Upscale(model=model, device="cpu", tilesize=[48, 48], reuse=0)
+    tiles = clip.apisr.Upscale(model=model, device="cpu", tilesize=48, reuse=0)
     wrong = [np.abs(np.asarray(a).astype(int) - np.asarray(b)).max() for a, b in zip(*map(first, (whole, tiles)))]
     assert max(wrong) <= LIMIT + 1
     free = clip.apisr.Upscale(model=model, device="cpu", reuse=0, tilesize=64, guard=0)
     assert shown(free) != shown(whole)
     half = clip.apisr.Upscale(model=model, device="cpu", scale=2)
-    assert (half.width, half.height) == (128, 96)
+    assert (half.width, half.height) == (128, 64)
 
 
 def first(clip: vs.VideoNode) -> list[np.ndarray]:
