@@ -171,8 +171,7 @@ def test_others_are_chosen_by_list_button_and_key(browser, path):
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 390), ("light", 1280)])
 def test_it_can_be_read_and_reached(browser, path, scheme, width):
     with shown(browser, path, width, scheme=scheme) as page:
         low = [(words, ratio) for words, ratio in page.evaluate(CONTRAST) if ratio < 4.5]

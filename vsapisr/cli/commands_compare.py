@@ -196,6 +196,7 @@ def page(output: Path, inputs: Sequence[Path], columns: Sequence[Any], rows: Seq
     from .page import write_page
 
     names = ", ".join(path.name for path in inputs[:3]) + (", ..." if len(inputs) > 3 else "")
+    names = rows[0].label if len(rows) == 1 else names  # with no list to choose it from
     with finished(output) as part, open(part, "wb") as file:
         write_page(file, names, columns, rows)
 
