@@ -25,6 +25,7 @@ LIBRARIES = {
 }
 TESTS = (
     ["tests/test_native.py", "-k", "equals_the_readable_network or threads"],
+    ["tests/test_reuse_native.py"],
     ["tests/test_degrade_compiled.py"],
     ["tests/test_bridge.py"],
 )

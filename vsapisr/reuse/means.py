@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..picture.colour import Format
+from . import native
 from .grids import padded
 from .signature import BLOCK
 
@@ -28,6 +29,9 @@ def means(frames: Sequence[Planes], stretches: np.ndarray, counted: np.ndarray, 
         down, right = format.subsampling(number)
         rows, columns = BLOCK >> down, BLOCK >> right
         source = [frame[number] for frame in frames]
+        if (made := native.means(source, names, counts, rows, columns)) is not None:
+            planes.append(made)
+            continue
         blocks = [in_blocks(padded(plane, rows, columns), rows, columns) for plane in source]
         hold(blocks, names, counts)
         height, width = source[0].shape
@@ -41,8 +45,11 @@ def averaged(
 ) -> list[np.ndarray]:
     """The same for float planes of whole blocks with ``side`` (rows, columns) of samples each."""
     names = stretches.reshape(len(frames), -1)
+    counts = weights(names, counted.reshape(names.shape))
+    if (made := native.means(frames, names, counts, *side)) is not None:
+        return made
     blocks = [in_blocks(frame, *side) for frame in frames]
-    hold(blocks, names, weights(names, counted.reshape(names.shape)))
+    hold(blocks, names, counts)
     return [in_plane(held, *side, stretches.shape[2]) for held in blocks]
 
 
@@ -60,7 +67,7 @@ def hold(blocks: list[np.ndarray], names: np.ndarray, counted: np.ndarray) -> No
     """In place: the blocks (N, samples) of each frame become the means of their stretches."""
     whole = blocks[0].dtype.kind != "f"
     for name in range(len(blocks)):
-        inside = names[name:] == name
+        inside = names[name:] == name  # the first frame keeps its samples, if it was away from the second's stretch
         held = np.flatnonzero(inside.sum(0) > 1)
         if not len(held):
             continue

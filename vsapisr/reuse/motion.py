@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from . import native
 from .grids import blockwise, box, gradients
 
 __all__ = ["PITCH", "Products", "gradual", "moving", "resampled", "wander"]
@@ -46,19 +47,22 @@ class Products:
     """Sums over the blocks of a difference ``d`` and of the gradient ``x``, ``y`` of a picture that it is about."""
 
     def __init__(self, picture: np.ndarray, difference: np.ndarray):
-        x, y = gradients(picture)
-        self.difference = difference
-        self.grad = x, y
-        d = difference
-        values = np.stack([x * x, x * y, y * y, x * d, y * d, d * d])
-        self.sums = blockwise(values, SIDE, SIDE)
-        """Of the products xx, xy, yy, xd, yd, dd: (6, rows, columns)."""
+        found = native.products(picture, difference)
+        if found is None:
+            (x, y), d = gradients(picture), difference
+            found = blockwise(np.stack([x * x, x * y, y * y, x * d, y * d, d * d, x, y, d]), SIDE, SIDE)
+        self.all = found
+        """Of the products xx, xy, yy, xd, yd, dd, and of x, y and d: (9, rows, columns)."""
+        self.sums = found[:6]
 
     def shift(self, reach: int, weight: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         """For each block, of all within ``reach`` that have a ``weight``: the shift along x and y that explains the
         difference best, how much of its energy it explains, and all of that.
         """
-        xx, xy, yy, xd, yd, dd = box(self.sums if weight is None else self.sums * weight, reach)
+        around = box(self.sums if weight is None else self.sums * weight, reach)
+        if (made := native.shift(around, PITCH)) is not None:
+            return tuple(made)
+        xx, xy, yy, xd, yd, dd = around
         xx, yy = xx + 4, yy + 4
         area = xx * yy - xy * xy
         right, down = (yy * xd - xy * yd) / area, (xx * yd - xy * xd) / area
@@ -139,23 +143,38 @@ def step(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float, fl
     of what is left of the differences, most blocks of it. What moves on its own is left out.
     """
     p = Products((before + after) * np.float32(0.5), after - before)
-    x, y, d = (blockwise(values, SIDE, SIDE) for values in (*p.grad, p.difference))
-    count = float(SIDE**2)
+    right, down, offset, rest = native.step(p.all) or stepped(p)
+    return right * PITCH, down * PITCH, offset, float(np.sqrt(rest / np.float32(SIDE**2)))
+
+
+def stepped(p: Products) -> tuple[float, float, float, np.float32]:
+    """Shift in values along x and y, offset, and the median of the energy that is left of a block."""
+    pxx, pxy, pyy, pxd, pyd, energy, x, y, d = p.all
     right = down = offset = 0.0
-    pxx, pxy, pyy, pxd, pyd, left = p.sums
-    energy, weight = left, np.ones(left.shape, bool)
+    rest, weight = np.float32(0), np.ones(energy.shape, bool)
     for _ in range(4):
-        xx, xy, yy, xd, yd, sx, sy, sd = (
-            float(s[weight].sum(dtype=np.float64)) for s in (pxx, pxy, pyy, pxd, pyd, x, y, d)
-        )
-        normal = np.array([[xx + 1e-3, xy, sx], [xy, yy + 1e-3, sy], [sx, sy, count * weight.sum()]])
-        right, down, offset = np.linalg.solve(normal, np.array([xd, yd, sd])).round(6).tolist()
+        sums = [float(np.cumsum(s[weight], dtype=np.float64)[-1]) for s in p.all]
+        right, down, offset = solved(sums, SIDE**2 * float(weight.sum()))
         left = (
-            energy + right**2 * pxx + down**2 * pyy + count * offset**2 + 2 * right * down * pxy
+            energy + right * right * pxx + down * down * pyy + SIDE**2 * (offset * offset) + 2 * right * down * pxy
             - 2 * (right * pxd + down * pyd + offset * d - right * offset * x - down * offset * y)
         ).clip(0)  # fmt: skip
-        weight = left <= 4 * np.median(left) + 0.1 * count
-    return right * PITCH, down * PITCH, offset, float(np.sqrt(np.median(left) / count))
+        rest = np.median(left)
+        weight = left <= np.float32(4) * rest + np.float32(0.4)
+    return right, down, offset, rest
+
+
+def solved(sums: Sequence[float], number: float) -> tuple[float, ...]:
+    """Shift along x and y and offset by the normal equations, to six decimals; ``number`` of values."""
+    xx, xy, yy, xd, yd, _, x, y, d = sums
+    a, f = xx + 1e-3, number + 1e-3
+    below, last = xy / a, x / a
+    c, e, q = yy + 1e-3 - below * xy, y - below * x, yd - below * xd
+    third = e / c
+    offset = (d - last * xd - third * q) / (f - last * x - third * e)
+    down = (q - e * offset) / c
+    right = (xd - xy * down - x * offset) / a
+    return tuple(float(np.rint(value * 1e6)) / 1e6 for value in (right, down, offset))
 
 
 def wander(pictures: Sequence[np.ndarray], cuts: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:

@@ -70,16 +70,33 @@ class Limits:
     what a codec seldom renews differs by more in relation to it than film grain does.
     """
 
-    sample: np.ndarray
-    """Of a mean of 2x2 samples."""
-    part: np.ndarray
-    """Of a mean of 4x4 samples."""
-    block: np.ndarray
-    """Of the mean of a block."""
-    region: np.ndarray
-    """Of the mean of the blocks of a region that hold otherwise: a slow fade."""
-    weave: np.ndarray
-    """Of a shift, in pixels: differences up to the gradient times that are allowed."""
+    values: np.ndarray
+    """(5, rows, columns) of blocks: what follows."""
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Of a mean of 2x2 samples."""
+        return self.values[0]
+
+    @property
+    def part(self) -> np.ndarray:
+        """Of a mean of 4x4 samples."""
+        return self.values[1]
+
+    @property
+    def block(self) -> np.ndarray:
+        """Of the mean of a block."""
+        return self.values[2]
+
+    @property
+    def region(self) -> np.ndarray:
+        """Of the mean of the blocks of a region that hold otherwise: a slow fade."""
+        return self.values[3]
+
+    @property
+    def weave(self) -> np.ndarray:
+        """Of a shift, in pixels: differences up to the gradient times that are allowed."""
+        return self.values[4]
 
     @classmethod
     def of(cls, noise: tuple[float, float], lines: np.ndarray, threshold: float) -> Limits:
@@ -88,4 +105,4 @@ class Limits:
         sample, part, block, region, weave = (
             np.float32(threshold * a) + np.float32(threshold * b) * root for a, b in zip(CONSTANT, GROWING)
         )
-        return cls(sample, part, block, region, np.minimum(weave, np.float32(MOST_WEAVE)))
+        return cls(np.stack([sample, part, block, region, np.minimum(weave, np.float32(MOST_WEAVE))]))

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..picture.colour import RGB, Format
+from . import native
 from .grids import blockwise, box, fine, gradients, mean_of, order, per_block, spread, statistics
 from .means import averaged
-from .motion import SIDE, Products, gradual, moving, resampled, wander
+from .motion import PITCH, SIDE, Products, gradual, moving, resampled, wander
 from .noise import Limits, lined, noise
 
 __all__ = ["Analysis", "analysed"]
@@ -63,11 +64,13 @@ class Seen:
         self.slack = [slack(plane, *side) for plane, side in zip(planes, sides)]
 
 
-def slack(plane: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a shift by a pixel would change, for each of the statistics of a block."""
+def slack(plane: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(3, rows, columns) of blocks: what a shift by a pixel would change, for each of the statistics of a block."""
+    if (found := native.slack(plane, rows, columns)) is not None:
+        return found
     steep = np.maximum(*map(np.abs, gradients(plane))) * np.float32(0.5)
     mean = mean_of(steep, rows, columns)
-    return blockwise(steep, rows, columns, np.maximum), mean * np.float32(0.6), mean * np.float32(0.7)
+    return np.stack([blockwise(steep, rows, columns, np.maximum), mean * np.float32(0.6), mean * np.float32(0.7)])
 
 
 class Places:
@@ -101,6 +104,12 @@ class Places:
 
     def fits(self, k: int, frame: Seen, limits: Limits, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whether blocks show the drawing of stretch ``k``, and whether they may if only for a frame they do not."""
+        constants = (AROUND, REGION, SHIFTED**2, EXPLAINED, STRONG, LOOSE, LAPSE, MORE, PITCH)
+        made = native.fits(
+            frame.planes, self.sums[k], frame.slack, self.sides, self.counts[k], limits.values, constants, asked
+        )
+        if made is not None:
+            return made
         good = asked & (self.counts[k] > 0)
         share = 1 / np.maximum(self.counts[k], 1)
         means = [total * spread(share, *side) for total, side in zip(self.sums[k], self.sides)]
@@ -109,7 +118,7 @@ class Places:
         loose = good & (found[0][0] <= limits.sample + frame.slack[0][0] * LOOSE)
         shift, clear, strong = shifts(means[0], differences[0], limits, loose)
         near = good.copy()
-        good &= ~(clear & strong & (shift > SHIFTED))
+        good &= ~(clear & strong & (shift > SHIFTED**2))
         for values, allowed in zip(found, frame.slack):
             bars = (limits.sample, limits.part, limits.block)
             for value, slack, limit, most in zip(values, allowed, bars, MORE):
@@ -152,13 +161,13 @@ class Places:
 def shifts(
     mean: np.ndarray, difference: np.ndarray, limits: Limits, good: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By how many pixels what is around a block is shifted, whether that explains the difference, and whether the
-    difference that it explains is more than noise."""
+    """The square of by how many pixels what is around a block is shifted, whether that explains the difference, and
+    whether the difference that it explains is more than noise."""
     mean, difference = mean_of(mean, 2, 2), mean_of(difference, 2, 2)
     weight = good.astype(np.float32)
     right, down, explained, energy = Products(mean + difference * np.float32(0.5), difference).shift(AROUND, weight)
     bar = (STRONG * limits.part) ** 2 * SIDE**2
-    return np.sqrt(right**2 + down**2), explained > EXPLAINED * energy, explained > bar * box(weight, AROUND)
+    return right**2 + down**2, explained > EXPLAINED * energy, explained > bar * box(weight, AROUND)
 
 
 def analysed(frames: Sequence[Planes], format: Format, threshold: float, cuts: Sequence[bool]) -> Analysis:
