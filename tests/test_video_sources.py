@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+import vapoursynth as vs
 
 from vsapisr.errors import VideoError
+from vsapisr.video.identity import versions
 from vsapisr.video.run import upscale_video
 
 from .episodes import episode
@@ -117,3 +120,10 @@ def test_what_an_encoder_does_not_take_is_said_at_once(model, tmp_path, given, m
     with pytest.raises(Exception, match=message):
         upscale_video(source, tmp_path / "b.mkv", wish(model, **given))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_without_bestsource_nothing_is_planned(monkeypatch):
+    """Whatever begins with a plan says it: upscale, compare, recipe."""
+    monkeypatch.setattr(vs, "core", SimpleNamespace(apisr=vs.core.apisr))
+    with pytest.raises(VideoError, match=r"^reading videos needs BestSource: pip install vapoursynth-bestsource$"):
+        versions("default")

@@ -49,14 +49,19 @@ def installed(package: str) -> str:
 
 
 def versions(model: str) -> dict[str, str]:
-    """Of all that has a part in the bits of the result."""
+    """Of all that has a part in the bits of the result.
+
+    Raises:
+        VsapisrError: there is no such model, or a plugin is missing.
+    """
     import av
     import torch
     import vapoursynth as vs
 
     from ..weights import files
+    from .clip import core
 
-    path = files.find(model)
+    path, reader = files.find(model), core().bs
     grl = model in files.shipped() or files.is_grl(files.contents(path))
     return {
         "vsapisr": __version__,
@@ -64,6 +69,6 @@ def versions(model: str) -> dict[str, str]:
         **({} if grl else {"spandrel": installed("spandrel")}),
         "torch": torch.__version__,
         "VapourSynth": str(vs.__version__.release_major),
-        "BestSource": ".".join(map(str, vs.core.bs.version)) if hasattr(vs.core.bs, "version") else "",
+        "BestSource": ".".join(map(str, reader.version)) if hasattr(reader, "version") else "",
         "libav": ".".join(map(str, av.library_versions["libavcodec"])),
     }
