@@ -60,7 +60,6 @@ def training(goal: str, options: argparse.Namespace, seconds: float, *more: str)
     return [
         sys.executable, "-m", "scripts.day.training", goal, "--pack", str(options.pack), "--out", str(options.out),
         "--seconds", f"{seconds:.1f}", "--begun", f"{time.time():.1f}", "--device", options.device,
-        "--init", options.init,
         "--batch", str(1 if small else options.batch), "--patch", str(24 if small else options.patch),
         *([] if small else ["--compile"]), *more,
     ]  # fmt: skip
@@ -138,7 +137,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", "runs/gpu_day")))
     parser.add_argument("--seconds", type=float, default=560, help="for everything (%(default)s)")
-    parser.add_argument("--init", default="fidelity", help="weights that both goals begin with (%(default)s)")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--check", type=float, help="seconds for the checks; 0: none")

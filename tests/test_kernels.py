@@ -6,6 +6,8 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ pytest.importorskip("triton")
 from tests.networks import perturbed  # noqa: E402
 from vsapisr.networks.cuda import grl_cuda  # noqa: E402
 from vsapisr.networks.cuda.grl_cuda import GRLCuda  # noqa: E402
-from vsapisr.networks.cuda.kernels import block, tuning  # noqa: E402
+from vsapisr.networks.cuda.kernels import block, trial, tuning  # noqa: E402
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock  # noqa: E402
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
 from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes  # noqa: E402
@@ -186,7 +188,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> GRL:
     """A network whose CUDA form takes kernels here too, on a trial of one window."""
     monkeypatch.setattr(grl_cuda, "kernels_possible", lambda *_: True)
     monkeypatch.setattr(grl_cuda, "TRIAL", (1, 3, 8, 8))
-    monkeypatch.setattr(tuning, "choose", lambda *_: Tilings())
+    both = dict.fromkeys(trial.PARTS, True)
+    found = {"tilings": asdict(Tilings()), "right": both, "pays": both}
+    monkeypatch.setattr(trial, "verdict", lambda *_: found)
     return perturbed(GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16))
 
 
@@ -228,8 +232,6 @@ def test_layouts_are_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch) ->
     calls = []
 
     def make() -> dict:
-        from dataclasses import asdict
-
         calls.append(1)
         return asdict(Tilings(block=BlockTiling(registers=128)))
 
@@ -242,17 +244,81 @@ def test_layouts_are_measured_once(tmp_path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(calls) == 2 and not list(tmp_path.rglob("*.part"))
 
 
-def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+DYING = """
+import json, os, sys
+names = ["body", "tail", "block 0", "block 1", "conv 0"]
+deadly = sys.argv[1].split(",")
+for name in names:
+    if name not in sys.argv[2:]:
+        print("trying", name, flush=True)
+        if name in deadly:
+            print("CUDA error: an illegal memory access", file=sys.stderr, flush=True)
+            os.abort()
+print(json.dumps({"left out": sys.argv[2:]}))
+"""
+
+
+def test_what_kills_its_process_is_left_out(tmp_path: Path, caplog) -> None:
+    """As on an H200, where one layout of the block kernel touched memory that was not its own."""
+    script = tmp_path / "dying.py"
+    script.write_text(DYING)
+    command = [sys.executable, str(script)]
+    assert trial.tried([*command, "block 1,tail"]) == {"left out": ["tail", "block 1"]}
+    assert "(block 1) fails on this device" in caplog.text and "illegal memory access" in caplog.text
+    found = trial.tried([*command, "block 0,body"], tries=2)
+    assert not any(found["right"].values()) and "illegal memory access" in found["failed"]
+    script.write_text("raise SystemExit('no such device')")
+    assert trial.tried([*command, ""])["failed"] == "no such device"
+    script.write_text("import time; time.sleep(60)")
+    with pytest.raises(RuntimeError, match="longer than 1 s"):
+        trial.tried([*command, ""], seconds=1)
+
+
+def test_a_trial(taken: GRL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it but for the clock and the layouts, which need a device."""
+    chosen, said = Tilings(window=BlockTiling(warps=8)), []
+    monkeypatch.setattr(grl_cuda, "TIMED", (1, 3, 8, 8))
+    monkeypatch.setattr(tuning, "measure", lambda grl, dtype, device, chooser: chosen)
+    times = iter((1.0, 2.0, 2.0, 1.0))
+    monkeypatch.setattr(tuning, "milliseconds", lambda run: run() is None or next(times))
+    with torch.inference_mode():
+        found = trial.trial(taken, DTYPE, DEVICE, ["body"], said.append)
+    assert said == ["tail", "chosen", "speed"] and tuning.tilings_from(found["tilings"]) == chosen
+    assert found["right"] == {"body": False, "tail": True} and found["pays"] == {"body": False, "tail": False}
+
+
+def test_a_trial_where_there_is_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process itself, as it is started."""
+    if CUDA:
+        pytest.skip("there is a device")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    command = trial.command(NARROW, torch.float16, torch.device("cuda", 0))
+    assert command is not None and Path(command[0]).name.startswith("python")
+    failed = trial.tried(command)["failed"]
+    assert "NVIDIA" in failed or "CUDA" in failed
+
+
+def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     monkeypatch.setattr(tuning, "milliseconds", lambda run: run())
+    out, said = torch.zeros(3), []
 
     def run(candidate: float) -> float:
         if candidate < 1:
             raise RuntimeError("out of resource: shared memory")
-        return candidate
+        out.fill_(1.0 if candidate < 4 else 7.0)
+        return candidate if candidate < 4 else 0.1
 
-    assert tuning.fastest([3.0, 0.5, 2.0], run) == 2.0
+    chooser = tuning.Chooser(said.append, skip=["block 3"])
+    assert chooser.fastest("block", [3.0, 0.5, 2.0, 1.5, 4.0], run, out) == 2.0
+    assert said == ["block 0", "block 1", "block 2", "block 4"] and "(block 4) gives wrong results" in caplog.text
     with pytest.raises(RuntimeError, match="no layout of a kernel works here: out of resource"):
-        tuning.fastest([0.5], run)
+        chooser.fastest("conv", [0.5], run, out)
+
+    def broken(candidate: float) -> float:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        chooser.fastest("conv", [1.0, 2.0], broken, out)
 
 
 @pytest.mark.parametrize(

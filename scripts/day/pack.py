@@ -1,30 +1,35 @@
 """A pack: drawings and their degraded small pictures in one file, so that a bare machine needs no codecs.
 
-A zip file without compression: ``pack.json``, ``N/gt.webp`` (quality 95), ``N/fidelity-K.webp`` and
-``N/restore-K.webp`` (small, lossless, K different degradations for each goal), ``val/N.webp`` with ``val/N-LEVEL.webp``
-(both lossless), and what files of features the perceptual loss needs.
+A zip file without compression: ``pack.json``, ``N/gt.avif`` (4:4:4, quality 90: WebP would halve the colours'
+resolution), ``N/easy-K`` and ``N/hard-K`` (small, K different degradations of each kind, AVIF of quality 97, 48 dB),
+``val/N.webp`` with ``val/N-LEVEL.webp`` (both lossless), and what files of features the perceptual loss needs.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["GOALS", "Pack", "Sample", "read", "write"]
+__all__ = ["KINDS", "Pack", "Sample", "read", "write"]
 
-GOALS = {"fidelity": 0.8, "restore": 0.2}
-"""Goal -> probability of the easy degradation, as in the recipes of those weights."""
+KINDS = {"easy": 1.0, "hard": 0.0}
+"""Kind of degradation -> probability of the easy one."""
 SHORTEST = 540  # lines of a drawing, at random from this to all that it has
 MOST_PIXELS = 1_300_000  # of a drawing
-VARIANTS = 2
+VARIANTS = {"easy": 2, "hard": 3}
+QUALITY, SMALL_QUALITY = 90, 97  # of AVIF
+RECOLOURED = 0.3  # of the drawings
 LEVELS = ("light", "medium")
 VALIDATION = 256  # side of the originals
 
@@ -34,7 +39,7 @@ class Sample:
     gt: np.ndarray
     """(4H, 4W, 3) uint8."""
     small: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    """Goal (or level, of a picture to validate with) -> (H, W, 3) uint8, one for each degradation."""
+    """Kind (or level, of a picture to validate with) -> (H, W, 3) uint8, one for each degradation."""
 
 
 @dataclass
@@ -45,9 +50,16 @@ class Pack:
     """Name -> weights of a feature network."""
 
 
-def webp(image: np.ndarray, quality: int | None) -> bytes:
+def webp(image: np.ndarray) -> bytes:
+    """Without loss."""
     data = io.BytesIO()
-    Image.fromarray(image).save(data, "WEBP", lossless=quality is None, quality=quality or 70, method=4)
+    Image.fromarray(image).save(data, "WEBP", lossless=True, quality=70, method=4)
+    return data.getvalue()
+
+
+def avif(image: np.ndarray, quality: int) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "AVIF", quality=quality, subsampling="4:4:4", speed=5)
     return data.getvalue()
 
 
@@ -66,28 +78,51 @@ def degraded(image: np.ndarray, seed: int, number: int) -> Sample:
     from train.degradation.pipeline import degrade
 
     made = {
-        goal: [
+        kind: [
             degrade(image, DegradationConfig(easy=EasyConfig(probability=easy)), seed, order, number, variant)[0]
-            for variant in range(VARIANTS)
+            for variant in range(VARIANTS[kind])
         ]
-        for order, (goal, easy) in enumerate(GOALS.items())
+        for order, (kind, easy) in enumerate(KINDS.items())
     }
     return Sample(image, made)
 
 
-def drawings(files: list[Path], seed: int) -> Iterator[Sample]:
-    """In a random order; files that cannot be read, or are smaller than a crop, are left out."""
+def one(file: Path, seed: int, number: int) -> dict[str, bytes]:
+    """The files of a drawing by name; none where it cannot be read, or is smaller than a crop."""
+    from train.data.crops import recolour
     from train.media.images import ImageError, read_image
 
-    rng = np.random.default_rng(seed)
-    for number in rng.permutation(len(files)):
+    rng = np.random.default_rng((seed, number))
+    try:
+        image = read_image(file)
+    except ImageError:
+        return {}
+    image = recolour(shorter(image, rng), rng, RECOLOURED)
+    if min(image.shape[:2]) < VALIDATION:
+        return {}
+    sample = degraded(image, seed, number)
+    parts = {"gt.avif": avif(sample.gt, QUALITY)}
+    for kind, pictures in sample.small.items():
+        parts |= {f"{kind}-{k}.avif": avif(picture, SMALL_QUALITY) for k, picture in enumerate(pictures)}
+    return parts
+
+
+def drawings(files: list[Path], seed: int) -> Iterator[dict[str, bytes]]:
+    """What :func:`one` makes, in a random order of drawings, on all cores."""
+    order = np.random.default_rng(seed).permutation(len(files)).tolist()
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        waiting: deque[Future[dict[str, bytes]]] = deque()
         try:
-            image = read_image(files[number])
-        except ImageError:
-            continue
-        image = shorter(image, np.random.default_rng((seed, int(number))))
-        if min(image.shape[:2]) >= VALIDATION:
-            yield degraded(image, seed, int(number))
+            for number in order:
+                waiting.append(pool.submit(one, files[number], seed, number))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def validation(files: list[Path], count: int) -> Iterator[Sample]:
@@ -121,23 +156,22 @@ def write(target: Path, train: list[Path], held_out: list[Path], features: list[
             add(f"features/{path.name}", path.read_bytes())
         shown = 0
         for shown, sample in enumerate(validation(held_out, 16), 1):
-            add(f"val/{shown - 1}.webp", webp(sample.gt, None))
+            add(f"val/{shown - 1}.webp", webp(sample.gt))
             for level, (small,) in sample.small.items():
-                add(f"val/{shown - 1}-{level}.webp", webp(small, None))
-        for sample in drawings(train, seed):
-            parts = {"gt": webp(sample.gt, 95)}
-            for goal, pictures in sample.small.items():
-                parts |= {f"{goal}-{k}": webp(picture, None) for k, picture in enumerate(pictures)}
+                add(f"val/{shown - 1}-{level}.webp", webp(small))
+        for parts in drawings(train, seed):
+            if not parts:
+                continue
             if used + sum(len(data) + 150 for data in parts.values()) + 200 > bytes_:
                 break
             for name, data in parts.items():
-                add(f"{count}/{name}.webp", data)
+                add(f"{count}/{name}", data)
             count += 1
         archive.writestr("pack.json", json.dumps({"drawings": count, "validation": shown, "variants": VARIANTS}))
     return count
 
 
-def read(source: Path, goals: tuple[str, ...] = tuple(GOALS), threads: int = 16) -> Pack:
+def read(source: Path, threads: int = 16) -> Pack:
     """All of a pack, decoded."""
     with zipfile.ZipFile(source) as archive:
         raw = {name: archive.read(name) for name in archive.namelist()}
@@ -147,8 +181,11 @@ def read(source: Path, goals: tuple[str, ...] = tuple(GOALS), threads: int = 16)
         return np.asarray(Image.open(io.BytesIO(raw[name])).convert("RGB"))
 
     def drawing(number: int) -> Sample:
-        small = {goal: [picture(f"{number}/{goal}-{k}.webp") for k in range(told["variants"])] for goal in goals}
-        return Sample(picture(f"{number}/gt.webp"), small)
+        small = {
+            kind: [picture(f"{number}/{kind}-{k}.avif") for k in range(variants)]
+            for kind, variants in told["variants"].items()
+        }
+        return Sample(picture(f"{number}/gt.avif"), small)
 
     def shown(number: int) -> Sample:
         return Sample(

@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,14 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from scripts.day.pack import LEVELS, Pack, Sample, read
+from scripts.day.pack import KINDS, LEVELS, Pack, Sample, read
 from train.losses import LossConfig
 from train.losses.gan import discriminator_terms
 from train.losses.generator import GeneratorLoss
 from train.model.discriminator import Discriminator
 from train.model.ema import EMA
 from train.model.forward import forward
-from vsapisr.networks.grl import GRL
+from vsapisr.networks.grl import GRL, Block
 from vsapisr.weights import files as weights
 from vsapisr.weights.hidden import described
 from vsapisr.writing import write_atomically
@@ -41,7 +40,13 @@ LUMA = (65.481, 128.553, 24.966)  # BT.601, of RGB in [0, 1] to levels
 
 @dataclass(frozen=True)
 class Goal:
+    init: str
+    """Weights to begin with."""
+    easy: float
+    """Probability of the easy degradation."""
     rate: float
+    judge_rate: float
+    """Of the discriminator."""
     decay: float
     loss: LossConfig
     enhanced: bool
@@ -49,12 +54,17 @@ class Goal:
 
 
 GOALS = {
-    "fidelity": Goal(2e-4, 0.999, LossConfig(l1=0, mse=10, colour=0.8, perceptual=0, adversarial=0), False),
+    "fidelity": Goal(
+        "fidelity", 0.8, 2e-4, 0, 0.997, LossConfig(l1=0, mse=10, colour=0.8, perceptual=0, adversarial=0), False
+    ),
     "restore": Goal(
+        "restore",
+        0.2,
         1e-4,
+        4e-4,
         0.997,
-        LossConfig(l1=1, colour=0.3, perceptual=0.5, photographs=0, adversarial=0.2, features="drawings"),
-        True,
+        LossConfig(l1=1, colour=1.0, perceptual=0.5, photographs=0, adversarial=0.2, overshoot=2, features="drawings"),
+        False,
     ),
 }
 
@@ -66,13 +76,17 @@ class Crops:
         def there(image: np.ndarray) -> Tensor:
             return torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device)
 
-        self.pictures = [(there(s.gt), [there(small) for small in s.small[goal]]) for s in samples]
+        self.pictures = [
+            (there(s.gt), {kind: [there(small) for small in s.small[kind]] for kind in KINDS}) for s in samples
+        ]
+        self.easy = GOALS[goal].easy
         area = np.array([s.gt.shape[0] * s.gt.shape[1] for s in samples], np.float64)
         self.share, self.patch, self.rng = area / area.sum(), patch, np.random.default_rng(seed)
 
     def one(self) -> tuple[Tensor, Tensor]:
         gt, variants = self.pictures[self.rng.choice(len(self.pictures), p=self.share)]
-        small, p = variants[self.rng.integers(len(variants))], self.patch
+        degraded = variants["easy" if self.rng.random() < self.easy else "hard"]
+        small, p = degraded[self.rng.integers(len(degraded))], self.patch
         y, x = (int(self.rng.integers(0, side - p, endpoint=True)) for side in small.shape[1:])
         pair = small[:, y : y + p, x : x + p], gt[:, 4 * y : 4 * (y + p), 4 * x : 4 * (x + p)]
         turn, mirror = int(self.rng.integers(4)), bool(self.rng.integers(2))
@@ -133,17 +147,23 @@ def psnr(model: GRL, samples: list[Sample], device: torch.device) -> dict[str, f
 class Trainer:
     """Networks, optimizers and losses of one goal."""
 
-    def __init__(self, goal: str, init: str, device: torch.device, seed: int):
+    def __init__(self, goal: str, init: str | None, device: torch.device, seed: int):
         torch.manual_seed(seed)
         self.goal, self.device = GOALS[goal], device
-        self.model = weights.load(weights.find(init)).to(device).requires_grad_(True).train()
+        self.model = weights.load(weights.find(init or self.goal.init)).to(device).requires_grad_(True).train()
         self.model.memory_format = torch.channels_last
+        self.blocks = [module for module in self.model.modules() if isinstance(module, Block)]
+        for block in self.blocks:  # as the recipes of the shipped weights have it; compiled, they are one code then
+            block.drop_path = 0.0
         self.ema, self.losses = EMA(self.model, self.goal.decay), GeneratorLoss(self.goal.loss).to(device)
         self.networks: list[nn.Module] = [self.model]
         if self.goal.loss.adversarial:
             self.networks.append(Discriminator(32).to(device).train())
-        self.optimizers = [torch.optim.Adam(n.parameters(), self.goal.rate, betas=(0.9, 0.99)) for n in self.networks]
-        self.run: Callable[[GRL, Tensor], Tensor] = forward
+        self.rates = [self.goal.rate, self.goal.judge_rate][: len(self.networks)]
+        self.optimizers = [
+            torch.optim.Adam(network.parameters(), rate, betas=(0.9, 0.99))
+            for network, rate in zip(self.networks, self.rates)
+        ]
         self.skipped = 0
 
     def autocast(self) -> torch.autocast:
@@ -151,12 +171,12 @@ class Trainer:
 
     def step(self, small: Tensor, target: Tensor, factor: float) -> dict[str, Tensor]:
         """One update; left out when a gradient is no finite number."""
-        for optimizer in self.optimizers:
+        for optimizer, rate in zip(self.optimizers, self.rates):
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = self.goal.rate * factor
+                group["lr"] = rate * factor
         with self.autocast():
-            fake = self.run(self.model, small).float()
+            fake = forward(self.model, small).float()
             judge = self.networks[1].requires_grad_(False) if len(self.networks) > 1 else None
             terms = self.losses(fake, target, judge(fake) if judge else None)
         torch.stack(list(terms.values())).sum().backward()
@@ -205,13 +225,17 @@ def settle(device: torch.device) -> None:
 def faster(trainer: Trainer, batch: tuple[Tensor, Tensor]) -> dict[str, float]:
     """Measure plain and compiled updates, and leave the faster in ``trainer``."""
     found = {"plain": seconds_of(trainer, batch, 5)}
+    before = time.monotonic()
     try:
-        trainer.run = torch.compile(forward)
+        for block in trainer.blocks:  # one by one: their code is one, so it is compiled once; the whole took minutes
+            block.compile()
         found["compiled"] = seconds_of(trainer, batch, 5)
+        found["compiling"] = time.monotonic() - before
     except Exception as error:  # whatever a compiler can raise
         print(f"torch.compile: {str(error).splitlines()[0][:200]}", file=sys.stderr, flush=True)
     if found.get("compiled", math.inf) >= found["plain"]:
-        trainer.run = forward
+        for block in trainer.blocks:
+            block._compiled_call_impl = None
     return found
 
 
@@ -239,9 +263,10 @@ def features_in_place(pack: Pack) -> None:
 
 def train(options: argparse.Namespace) -> None:
     spent = time.time() - options.begun if options.begun else 0.0  # on importing, which can take long
+    options.out.mkdir(parents=True, exist_ok=True)
     device, end = torch.device(options.device), time.monotonic() + options.seconds - spent
     log, cuda = Log(options.out, options.goal), options.device == "cuda"
-    pack = read(options.pack, (options.goal,), os.cpu_count() or 2)
+    pack = read(options.pack, os.cpu_count() or 2)
     features_in_place(pack)
     samples = pack.drawings
     if GOALS[options.goal].enhanced:
@@ -250,7 +275,7 @@ def train(options: argparse.Namespace) -> None:
     trainer = Trainer(options.goal, options.init, device, options.seed)
     shown = pack.validation if cuda else pack.validation[:1]
     log("ready", drawings=len(samples), megapixels=round(sum(s.gt.shape[0] * s.gt.shape[1] for s in samples) / 1e6, 1))
-    if options.compile and cuda:
+    if options.compile:
         log("speed", **faster(trainer, crops.batch(options.batch)))
     before = time.monotonic()
     log("validation", iteration=0, **psnr(trainer.ema.average, shown, device))
@@ -266,13 +291,14 @@ def train(options: argparse.Namespace) -> None:
         iteration += 1
         if iteration == 1 or now - saved > SAVE_SECONDS:
             saved = now
-            told = {"goal": options.goal, "iteration": iteration, "init": options.init}
+            told = {"goal": options.goal, "iteration": iteration, "init": options.init or trainer.goal.init}
             size = trainer.save(options.out, options.goal, told)
             log("saved", iteration=iteration, bytes=size, skipped=trainer.skipped,
                 **{key: round(value.item(), 6) for key, value in terms.items()})  # fmt: skip
     settle(device)
     rate = iteration / (time.monotonic() - begin)
-    trainer.save(options.out, options.goal, {"goal": options.goal, "iteration": iteration, "init": options.init})
+    told = {"goal": options.goal, "iteration": iteration, "init": options.init or trainer.goal.init}
+    trainer.save(options.out, options.goal, told)
     log("done", iteration=iteration, per_second=round(rate, 2), crops=iteration * options.batch)
     if time.monotonic() < end:
         log("validation", iteration=iteration, **psnr(trainer.ema.average, shown, device))
@@ -283,7 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("goal", choices=GOALS)
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--init", default="fidelity")
+    parser.add_argument("--init", help="weights to begin with, instead of the goal's own")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--begun", type=float, help="when the seconds began, in those since 1970; now")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")

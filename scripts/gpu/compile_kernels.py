@@ -21,7 +21,7 @@ from triton.compiler import ASTSource
 
 from vsapisr.networks.cuda.kernels import block, conv, ends
 from vsapisr.networks.cuda.kernels.conv import PADDED_PLANES
-from vsapisr.networks.cuda.kernels.tuning import BLOCK_TILINGS, CONV_TILINGS
+from vsapisr.networks.cuda.kernels.tuning import BLOCK_TILINGS, CONV_TILINGS, WINDOW_TILINGS
 
 WIDE = {"bias", "norm", "vectors", "scales", "mean"}  # in fp32 whatever the map's type is
 TABLES = {"positions", "gather", "spread"}  # in fp16 unless that is fp32
@@ -34,10 +34,11 @@ TENSORS = (
 
 def variants(every: bool) -> Iterator[tuple[str, object, dict[str, object], dict[str, object]]]:
     """(name, kernel, constants, options); the first layout of each, or every one that is tried on a device."""
+    shape = {"C": 64, "HEADS": 2}
+    for tiling in WINDOW_TILINGS[: None if every else 1]:
+        yield "window", block.window_kernel, shape, {"num_warps": tiling.warps, "maxnreg": tiling.registers}
     for tiling in BLOCK_TILINGS[: None if every else 1]:
         options = {"num_warps": tiling.warps, "maxnreg": tiling.registers}
-        shape = {"C": 64, "HEADS": 2}
-        yield "window", block.window_kernel, shape, options
         for shifted in (False, True):
             yield "block", block.block_kernel, shape | {"HIDDEN": 128, "SHIFTED": shifted}, options
     for tiling in CONV_TILINGS[: None if every else 1]:

@@ -18,8 +18,8 @@ TWINS = {"pretrained": ("vgg", "resnet"), "random": ("vgg", "resnet"), "drawings
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Loss = l1 * L1 + mse * MSE + colour * L_colour + perceptual * (resnet * L_resnet + vgg * L_vgg) + adversarial *
-    L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs" instead.
+    """Loss = l1 * L1 + mse * MSE + colour * L_colour + overshoot * L_overshoot + perceptual * (resnet * L_resnet +
+    vgg * L_vgg) + adversarial * L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs" instead.
 
     Stage 1 has ``perceptual`` and ``adversarial`` at 0. A term of weight 0 is not computed and its network not built.
     """
@@ -33,6 +33,8 @@ class LossConfig:
     """Mean distance in CIELAB's colour plane at LR size, which is not in the paper either: against casts and tinted
     lines.
     """
+    overshoot: float = 0.0
+    """Mean of what lies beyond the target's range near by, which is not in the paper: against halos along edges."""
     perceptual: float = 0.5
     resnet: float = 1.0
     vgg: float = 1.0
@@ -66,8 +68,8 @@ class LossConfig:
     features_seed: int = 0
 
     def __post_init__(self) -> None:
-        factors = ("l1", "mse", "colour", "perceptual", "resnet", "vgg", "drawings", "photographs", "adversarial")
-        for key in factors:
+        pixels, networks = ("l1", "mse", "colour", "overshoot"), ("resnet", "vgg", "drawings", "photographs")
+        for key in (*pixels, "perceptual", *networks, "adversarial"):
             value = getattr(self, key)
             check(math.isfinite(value) and value >= 0, key, value, "a number, not negative")
         counts = {"vgg_layers": 5, "resnet_layers": 5, "drawings_layers": 5, "photographs_layers": 4}

@@ -27,13 +27,15 @@ def upsample(x: Tensor, conv: nn.Conv2d) -> Tensor:
 def forward(model: GRL, image: Tensor) -> Tensor:
     """``model(image)`` up to rounding: (B, 3, H, W) in [0, 1] -> (B, 3, 4H, 4W).
 
-    The body runs channels-last, the tail in the plain layout, where the CPU's weight gradients are twice as fast. The
+    The body runs channels-last, the tail on CPUs in the plain layout, where weight gradients are twice as fast. The
     last convolution is in fp32 under autocast too.
     """
     height, width = image.shape[-2:]
     x = pad_to_window(image, model.config.window) - model.mean
     features = model.conv_first(x.contiguous(memory_format=model.memory_format))
-    x = (model.body(features) + features).contiguous()
+    x = model.body(features) + features
+    if x.device.type == "cpu":
+        x = x.contiguous()
     x = model.conv_before_upsample(x)
     for conv in (model.conv_up1, model.conv_up2):
         x = F.leaky_relu(upsample(x, conv), 0.2)

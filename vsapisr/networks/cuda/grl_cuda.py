@@ -1,9 +1,9 @@
 """The form that runs on CUDA devices: :class:`GRLInference` with its parts replaced by kernels where they are right and
 fast.
 
-Nothing is taken on trust: at the first call on a device each part from :mod:`vsapisr.networks.cuda.kernels` is compared
-with the plain form, and timed against it. A part that does not compile, differs, or is slower stays plain, with a
-warning unless it was only slower.
+Nothing is taken on trust: before the first call ever on a device each part from :mod:`vsapisr.networks.cuda.kernels` is
+compared with the plain form, and timed against it, by a process of its own (:mod:`.kernels.trial`). A part that does
+not compile, differs, or is slower stays plain, with a warning unless it was only slower.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import copy
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from torch import Tensor, nn
 from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
+
+if TYPE_CHECKING:  # Triton need not be there
+    from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings
 
 log = logging.getLogger("vsapisr")
 
@@ -40,6 +44,14 @@ def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
     if importlib.util.find_spec("triton") is None or torch.version.hip or device.type != "cuda":
         return False
     return dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The network by kernels."""
+
+    body: KernelBody
+    tail: KernelTail
 
 
 class GRLCuda(nn.Module):
@@ -112,55 +124,59 @@ class GRLCuda(nn.Module):
             self.ready = True
 
     def take_kernels(self, grl: GRL) -> None:
-        from vsapisr.networks.cuda.kernels import block
+        from vsapisr.networks.cuda.kernels import block, trial, tuning
 
         if not block.fits(self.config):
             return
-        from vsapisr.networks.cuda.kernels import tuning
-        from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings
+        found = trial.verdict(grl, self.dtype, self.device)
+        if "failed" in found:
+            log.warning("fast kernels do not work on %s, going on without: %s", self.device, found["failed"])
+            return
+        tilings = tuning.tilings_from(found["tilings"])
+        wanted = found["pays" if self.use == "auto" else "right"]
+        parts = self.made(grl)
+        right = self.agrees(parts, tilings, [part for part in wanted if wanted[part]])  # with these weights too
+        if right.get("body"):
+            self.kernel_body = lambda image: parts.body(image, tilings)
+        if right.get("tail"):
+            self.kernel_tail = lambda x, height, width: parts.tail(x, height, width, tilings)
+        for part, kind in self.parts.items():
+            log.info("%s on %s: %s", part, self.device, "kernels" if kind == "kernels" else "plain form")
+
+    def made(self, grl: GRL) -> Parts:
+        from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail
 
         grl = copy.deepcopy(grl).to("cpu").float().eval().requires_grad_(False)
         with torch.no_grad():
-            body, tail = KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device)
-        generator = torch.Generator().manual_seed(0)
-        trial = torch.rand(TRIAL, generator=generator).to(self.device, self.dtype)
+            return Parts(KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device))
+
+    def agrees(self, parts: Parts, tilings: Tilings, names: Sequence[str] = ("body", "tail")) -> dict[str, bool]:
+        """Whether each of ``names`` gives what the plain form gives."""
+        trial = torch.rand(TRIAL, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
         features = self.plain_body(trial)
         height, width = 4 * TRIAL[2], 4 * TRIAL[3] - 4
         strip = 16 * features.numel() * features.element_size() // 3  # of several strips
-        first = Tilings()
-        body_right = self.agrees("body", lambda: body(trial, first), lambda: features)
-        tail_right = self.agrees(
-            "tail",
-            lambda: tail(features, height, width, first, strip),
-            lambda: self.plain_tail(features, height, width),
-        )
-        if not (body_right or tail_right):
-            return
-        chosen = tuning.choose(grl.to(self.device), self.dtype, self.device)
-        if body_right and (chosen == first or self.agrees("body", lambda: body(trial, chosen), lambda: features)):
-            self.kernel_body = lambda image: body(image, chosen)
-        if tail_right and (
-            chosen == first
-            or self.agrees(
-                "tail",
-                lambda: tail(features, height, width, chosen, strip),
+        calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+            "body": (lambda: parts.body(trial, tilings), lambda: features),
+            "tail": (
+                lambda: parts.tail(features, height, width, tilings, strip),
                 lambda: self.plain_tail(features, height, width),
-            )
-        ):
-            self.kernel_tail = lambda x, height, width: tail(x, height, width, chosen)
-        if self.use == "auto" and self.device.type == "cuda":
-            pays = tuning.cached(
-                f"{tuning.key(grl, self.dtype, self.device)}-parts", lambda: self.what_pays(tuning.milliseconds)
-            )
-            self.kernel_body = self.kernel_body if pays["body"] else None
-            self.kernel_tail = self.kernel_tail if pays["tail"] else None
+            ),
+        }
+        return {name: self.same(name, *calls[name]) for name in names}
 
-    def agrees(self, name: str, kernels: Callable[[], Tensor], plain: Callable[[], Tensor]) -> bool:
-        """Whether a part compiles and gives what the plain form gives."""
+    def same(self, name: str, kernels: Callable[[], Tensor], plain: Callable[[], Tensor]) -> bool:
+        """Whether a part compiles and gives what the plain form gives.
+
+        Raises:
+            RuntimeError: the device cannot be used any more.
+        """
         wanted = plain().float()
         try:
             difference = (kernels().float() - wanted).abs().max().item()
         except Exception as error:  # see prepare
+            if "CUDA error" in str(error):
+                raise
             log.warning("the fast %s does not run on %s, going on without: %s", name, self.device, first_line(error))
             return False
         accepted = TOLERANCE[self.dtype] * max(1.0, wanted.abs().max().item())
@@ -175,21 +191,20 @@ class GRLCuda(nn.Module):
         )
         return False
 
-    def what_pays(self, milliseconds: Callable[[Callable[[], object]], float]) -> dict[str, bool]:
+    def what_pays(
+        self, parts: Parts, tilings: Tilings, milliseconds: Callable[[Callable[[], object]], float]
+    ) -> dict[str, bool]:
         """Whether each part is faster than the plain one."""
         image = torch.rand(TIMED, device=self.device, dtype=self.dtype)
         features, side = self.plain_body(image), 4 * TIMED[2]
-        calls: dict[str, tuple[Callable[..., Tensor] | None, Callable[..., Tensor], tuple]] = {
-            "body": (self.kernel_body, self.plain_body, (image,)),
-            "tail": (self.kernel_tail, self.plain_tail, (features, side, side)),
+        calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+            "body": (lambda: parts.body(image, tilings), lambda: self.plain_body(image)),
+            "tail": (
+                lambda: parts.tail(features, side, side, tilings),
+                lambda: self.plain_tail(features, side, side),
+            ),
         }
-        pays = {}
-        for name, (kernels, plain, values) in calls.items():
-            pays[name] = False
-            if kernels is not None:
-                pays[name] = milliseconds(partial(kernels, *values)) < milliseconds(partial(plain, *values))
-            log.info("%s on %s: %s", name, self.device, "kernels" if pays[name] else "plain form")
-        return pays
+        return {name: milliseconds(kernels) < milliseconds(plain) for name, (kernels, plain) in calls.items()}
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""The fastest layout of each kind of kernel on a device: measured once, kept in the user's cache folder."""
+"""The fastest layout of each kind of kernel on a device: measured once, in a process of its own (:mod:`.trial`), kept
+in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -8,14 +9,13 @@ import logging
 import os
 import secrets
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import triton
-from torch import nn
+from torch import Tensor, nn
 
 from vsapisr.errors import WeightsError
 from vsapisr.networks.cuda.kernels import block, conv, ends
@@ -28,6 +28,7 @@ from vsapisr.weights.published import cache_folder
 log = logging.getLogger("vsapisr")
 
 CALLS, ROUNDS = 5, 5
+ROUNDING = 0.02  # of the largest value: how far two layouts' results may differ
 MAP = (1, 512, 512)  # batch, height, width of what is measured: several times the second-level cache when enlarged
 CONV_TILINGS = (
     ConvTiling(rows=8, columns=16, warps=4, stages=3),
@@ -41,8 +42,9 @@ BLOCK_TILINGS = (
     BlockTiling(warps=4),
     BlockTiling(warps=4, registers=168),
     BlockTiling(warps=4, registers=128),
-    BlockTiling(warps=8),
 )
+WINDOW_TILINGS = (*BLOCK_TILINGS, BlockTiling(warps=8))
+"""The block kernel in eight warps touches memory that is not its own: an H200 with Triton 3.6."""
 
 
 def milliseconds(run: Callable[[], object]) -> float:
@@ -61,51 +63,80 @@ def milliseconds(run: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def fastest[T](candidates: Sequence[T], run: Callable[[T], object]) -> T:
-    """The candidate with which ``run`` takes least; what does not compile or fit is passed over.
+class Chooser:
+    """The fastest layout of each kind that works and agrees with the others.
 
-    Raises:
-        RuntimeError: none works.
+    ``say`` is told "KIND NUMBER" before a layout is tried, so that whoever watches knows which one killed the process;
+    ``skip`` are such words, of layouts that are left alone.
     """
-    best: T | None = None
-    least, failure = float("inf"), None
-    for candidate in candidates:
-        try:
-            time = milliseconds(lambda: run(candidate))
-        except Exception as error:  # compilers and drivers have many ways to refuse
-            failure = error
-            continue
-        if time < least:
-            best, least = candidate, time
-    if best is None:
-        raise RuntimeError(f"no layout of a kernel works here: {failure}")
-    return best
+
+    def __init__(self, say: Callable[[str], object] = str, skip: Collection[str] = ()):
+        self.say, self.skip = say, skip
+
+    def fastest[T](self, kind: str, candidates: Sequence[T], run: Callable[[T], object], out: Tensor) -> T:
+        """The candidate with which ``run``, which fills ``out``, takes least; what does not compile or fit, or gives
+        something else than the first that works, is passed over.
+
+        Raises:
+            RuntimeError: none works.
+        """
+        best: T | None = None
+        wanted: Tensor | None = None
+        least, failure = float("inf"), None
+        for number, candidate in enumerate(candidates):
+            name = f"{kind} {number}"
+            if name in self.skip:
+                continue
+            self.say(name)
+            try:
+                out.zero_()
+                time = milliseconds(lambda: run(candidate))
+                got = out.float().clone()
+            except Exception as error:  # compilers and drivers have many ways to refuse
+                if fatal(error):
+                    raise
+                failure = error
+                continue
+            if wanted is None:
+                wanted = got
+            elif not (got - wanted).abs().max().item() <= ROUNDING * wanted.abs().max().item():  # NaN is wrong
+                log.warning("a layout of the fast kernels (%s) gives wrong results here, going on without it", name)
+                continue
+            if time < least:
+                best, least = candidate, time
+        if best is None:
+            raise RuntimeError(f"no layout of a kernel works here: {failure}")
+        return best
 
 
-def measure(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
+def fatal(error: BaseException) -> bool:
+    """Whether nothing can run on the device any more in this process."""
+    return "CUDA error" in str(error) and "out of memory" not in str(error)
+
+
+def measure(grl: GRL, dtype: torch.dtype, device: torch.device, chooser: Chooser) -> Tilings:
     """Try all layouts on random data; takes seconds, and a minute when nothing has been compiled yet."""
-    log.info("choosing kernel layouts for %s, once", torch.cuda.get_device_name(device))
     b, h, w = MAP
     x = torch.randn(b, h, w, grl.config.dim, device=device, dtype=dtype)
     out, rows = torch.empty_like(x), Rows(0, h)
     blocks = [PackedBlock(block, dtype, device) for block in grl.layers[0].blocks]
     shifted, plain = blocks[0], blocks[min(1, len(blocks) - 1)]
     narrow = x.new_empty(b, h, w, grl.config.dim // 2)
-    window = fastest(BLOCK_TILINGS, lambda tiling: shifted.run_window(x, narrow, tiling))
-    whole = fastest(BLOCK_TILINGS, lambda tiling: plain.run(x, out, tiling, window))
+    window = chooser.fastest("window", WINDOW_TILINGS, lambda tiling: shifted.run_window(x, narrow, tiling), narrow)
+    whole = chooser.fastest("block", BLOCK_TILINGS, lambda tiling: plain.run(x, out, tiling, window), out)
     limit = torch.cuda.get_device_properties(device).shared_memory_per_block_optin  # type: ignore[attr-defined]
     fitting = [t for t in CONV_TILINGS if t.shared_bytes(grl.config.dim, x.element_size()) <= limit]
 
-    def of_conv(module: nn.Conv2d, target: torch.Tensor, **options: Any) -> ConvTiling:
+    def of_conv(kind: str, module: nn.Conv2d, target: Tensor, **options: Any) -> ConvTiling:
         packed = PackedConv(module, dtype, device, **options)
-        return fastest(fitting, lambda tiling: packed.run(x, rows, target, rows, h, tiling))
+        return chooser.fastest(kind, fitting, lambda tiling: packed.run(x, rows, target, rows, h, tiling), target)
 
     return Tilings(
         window=window,
         block=whole,
-        conv=of_conv(grl.conv_hr, out, slope=0.2),
-        phases=of_conv(grl.conv_up2, x.new_empty(b, 2 * h, 2 * w, grl.config.dim), scale=2, slope=0.2),
-        last=of_conv(grl.conv_hr, x.new_empty(b, PLANES, h, w), slope=0.2, last=grl.conv_last),
+        conv=of_conv("conv", grl.conv_hr, out, slope=0.2),
+        phases=of_conv("phases", grl.conv_up2, x.new_empty(b, 2 * h, 2 * w, grl.config.dim), scale=2, slope=0.2),
+        last=of_conv("last", grl.conv_hr, x.new_empty(b, PLANES, h, w), slope=0.2, last=grl.conv_last),
     )
 
 
@@ -150,8 +181,3 @@ def cached(name: str, make: Callable[[], dict]) -> dict:
 def tilings_from(values: dict) -> Tilings:
     kinds = {"window": BlockTiling, "block": BlockTiling, "conv": ConvTiling, "phases": ConvTiling, "last": ConvTiling}
     return Tilings(**{name: kind(**values[name]) for name, kind in kinds.items()})
-
-
-def choose(grl: GRL, dtype: torch.dtype, device: torch.device) -> Tilings:
-    """Layouts for this device, measured at the first call ever."""
-    return tilings_from(cached(key(grl, dtype, device), lambda: asdict(measure(grl, dtype, device))))
