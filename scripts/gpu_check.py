@@ -140,13 +140,13 @@ def stage_process(options: argparse.Namespace) -> int:
     logging.getLogger("vsapisr").addHandler(Warnings(context))
     if dry:
         from vsapisr.networks.cuda import grl_cuda
-        from vsapisr.networks.cuda.kernels import trial
+        from vsapisr.networks.cuda.kernels import verdict
         from vsapisr.networks.cuda.kernels.form import Tilings
 
         # The interpreter takes a minute for what a device does in a millisecond: only where nothing else would do.
         grl_cuda.kernels_possible, grl_cuda.TRIAL = (lambda *_: options.stage in ("kernels", "parts")), (1, 3, 8, 8)
-        both = dict.fromkeys(trial.PARTS, True)
-        trial.verdict = lambda *_: {"tilings": asdict(Tilings()), "right": both, "pays": both}
+        both = dict.fromkeys(verdict.PARTS, True)
+        verdict.found = lambda *_: {"tilings": asdict(Tilings()), "right": both, "pays": both}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     module = importlib.import_module(f"scripts.gpu.{STAGES[options.stage][0]}")
     getattr(module, options.stage)(context)

@@ -44,10 +44,10 @@ def test_pack(packed: Path, tmp_path: Path) -> None:
     for sample in read.drawings:
         height, width = sample.gt.shape[:2]
         assert not height % 8 and not width % 8 and min(height, width) >= 256
-        assert sample.small.keys() == {"fidelity", "restore"}
+        assert {kind: len(pictures) for kind, pictures in sample.small.items()} == pack.VARIANTS
         for pictures in sample.small.values():
             assert {picture.shape for picture in pictures} == {(height // 4, width // 4, 3)}
-            assert len(pictures) == 2 and (pictures[0] != pictures[1]).any()
+            assert (pictures[0] != pictures[1]).any()
     shown = read.validation[0]
     assert shown.gt.shape == (256, 256, 3) and shown.small["light"][0].shape == (64, 64, 3)
     files = [packed.with_name(f"{number}.png") for number in range(3)]
@@ -60,7 +60,7 @@ def test_pack(packed: Path, tmp_path: Path) -> None:
 def test_crops_belong_together() -> None:
     """A picture whose small form is its quarter: every crop of it too, turned and mirrored alike."""
     small = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
-    sample = pack.Sample(small.repeat(4, 0).repeat(4, 1), {"fidelity": [small]})
+    sample = pack.Sample(small.repeat(4, 0).repeat(4, 1), {kind: [small] for kind in pack.KINDS})
     crops = training.Crops([sample], "fidelity", torch.device("cpu"), 24, 1)
     low, high = crops.batch(16)
     assert low.shape == (16, 3, 24, 24) and torch.equal(low.repeat_interleave(4, 2).repeat_interleave(4, 3), high)

@@ -19,9 +19,9 @@ if not CUDA:
 pytest.importorskip("triton")
 
 from tests.networks import perturbed  # noqa: E402
-from vsapisr.networks.cuda import grl_cuda  # noqa: E402
+from vsapisr.networks.cuda import grl_cuda, trial  # noqa: E402
 from vsapisr.networks.cuda.grl_cuda import GRLCuda  # noqa: E402
-from vsapisr.networks.cuda.kernels import block, trial, tuning  # noqa: E402
+from vsapisr.networks.cuda.kernels import block, tuning, verdict  # noqa: E402
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock  # noqa: E402
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
 from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes  # noqa: E402
@@ -176,11 +176,12 @@ def test_the_whole_network(dtype: torch.dtype) -> None:
         x = body(image.to(DEVICE, dtype), Tilings())
         got = tail(x, 30, 31, Tilings())
         torch.testing.assert_close(got.float().cpu(), want, atol=2e-4 if dtype == torch.float32 else 0.01, rtol=0)
-        assert torch.equal(tail(x, 30, 31, Tilings(), strip_bytes=16 * 3 * 8 * 32 * x.element_size()), got), (
-            "three rows at a time"
-        )
+        # The interpreter's products are NumPy's, which on some processors depend on a row's place in the matrix.
+        rounding = 0 if CUDA else 2e-6 if dtype == torch.float32 else 1e-3
+        strips = tail(x, 30, 31, Tilings(), strip_bytes=16 * 3 * 8 * 32 * x.element_size())
+        torch.testing.assert_close(strips, got, atol=rounding, rtol=0, msg="three rows at a time")
         pair = body(torch.cat((image.flip(2), image)).to(DEVICE, dtype), Tilings())
-        assert torch.equal(pair[1:], x), "in company"
+        torch.testing.assert_close(pair[1:], x, atol=rounding, rtol=0, msg="in company")
 
 
 @pytest.fixture
@@ -188,9 +189,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> GRL:
     """A network whose CUDA form takes kernels here too, on a trial of one window."""
     monkeypatch.setattr(grl_cuda, "kernels_possible", lambda *_: True)
     monkeypatch.setattr(grl_cuda, "TRIAL", (1, 3, 8, 8))
-    both = dict.fromkeys(trial.PARTS, True)
+    both = dict.fromkeys(verdict.PARTS, True)
     found = {"tilings": asdict(Tilings()), "right": both, "pays": both}
-    monkeypatch.setattr(trial, "verdict", lambda *_: found)
+    monkeypatch.setattr(verdict, "found", lambda *_: found)
     return perturbed(GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16))
 
 
@@ -263,15 +264,15 @@ def test_what_kills_its_process_is_left_out(tmp_path: Path, caplog) -> None:
     script = tmp_path / "dying.py"
     script.write_text(DYING)
     command = [sys.executable, str(script)]
-    assert trial.tried([*command, "block 1,tail"]) == {"left out": ["tail", "block 1"]}
+    assert verdict.tried([*command, "block 1,tail"]) == {"left out": ["tail", "block 1"]}
     assert "(block 1) fails on this device" in caplog.text and "illegal memory access" in caplog.text
-    found = trial.tried([*command, "block 0,body"], tries=2)
+    found = verdict.tried([*command, "block 0,body"], tries=2)
     assert not any(found["right"].values()) and "illegal memory access" in found["failed"]
     script.write_text("raise SystemExit('no such device')")
-    assert trial.tried([*command, ""])["failed"] == "no such device"
+    assert verdict.tried([*command, ""])["failed"] == "no such device"
     script.write_text("import time; time.sleep(60)")
     with pytest.raises(RuntimeError, match="longer than 1 s"):
-        trial.tried([*command, ""], seconds=1)
+        verdict.tried([*command, ""], seconds=1)
 
 
 def test_a_trial(taken: GRL, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,9 +293,9 @@ def test_a_trial_where_there_is_no_device(tmp_path: Path, monkeypatch: pytest.Mo
     if CUDA:
         pytest.skip("there is a device")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    command = trial.command(NARROW, torch.float16, torch.device("cuda", 0))
+    command = verdict.command(NARROW, torch.float16, torch.device("cuda", 0))
     assert command is not None and Path(command[0]).name.startswith("python")
-    failed = trial.tried(command)["failed"]
+    failed = verdict.tried(command)["failed"]
     assert "NVIDIA" in failed or "CUDA" in failed
 
 

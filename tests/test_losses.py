@@ -15,7 +15,7 @@ from train.losses.features import LAYERS, FeatureNetwork, empty
 from train.losses.gan import discriminator_terms, generator_gan
 from train.losses.generator import GeneratorLoss
 from train.losses.perceptual import PerceptualLoss
-from train.losses.pixel import l1, mse
+from train.losses.pixel import l1, mse, overshoot
 from train.losses.random_features import deviation, pictures
 from train.model.discriminator import Discriminator
 from train.settings import build
@@ -173,6 +173,24 @@ def test_mse_is_a_term_of_its_own():
     assert list(terms) == ["mse"] and terms["mse"].item() == pytest.approx(10 * wanted, rel=1e-5)
     both = GeneratorLoss(LossConfig(features="none", adversarial=0, mse=2))(a.half(), b.half())
     assert list(both) == ["l1", "mse"] and both["mse"].dtype == torch.float32
+
+
+def test_overshoot_is_what_lies_beyond_the_range_near_by():
+    """An edge of 0.2 to 0.8: blurred or moved by a pixel it costs nothing, a halo of 0.1 on either side does."""
+    edge = torch.full((1, 3, 24, 24), 0.2)
+    edge[..., 12:] = 0.8
+    halo, flat = edge.clone(), torch.full_like(edge, 0.5)
+    halo[..., 10], halo[..., 13] = 0.1, 0.9
+    assert overshoot(edge, edge) == overshoot(edge.roll(1, 3)[..., 1:], edge[..., 1:]) == 0
+    assert overshoot((edge + edge.roll(1, 3))[..., 1:] / 2, edge[..., 1:]) == 0
+    torch.testing.assert_close(overshoot(halo, edge), torch.tensor(0.2 / 24))
+    torch.testing.assert_close(overshoot(flat + 0.25, flat), torch.tensor(0.25))
+    fake = halo.requires_grad_()
+    terms = GeneratorLoss(LossConfig(l1=0, perceptual=0, adversarial=0, overshoot=3))(fake, edge)
+    assert terms.keys() == {"overshoot"}
+    terms["overshoot"].backward()
+    columns = fake.grad.sum((0, 1, 2))
+    assert columns[10] < 0 < columns[13] and not columns[[5, 11, 12, 20]].any(), "halos shrink, the edge is left alone"
 
 
 def test_chroma_is_that_of_cielab():

@@ -222,13 +222,13 @@ def parts(context: Context) -> None:
 
 def single(context: Context, x: Tensor, inference: Callable) -> None:
     """Each kernel on a 720p map."""
-    from vsapisr.networks.cuda.kernels import trial, tuning
+    from vsapisr.networks.cuda.kernels import tuning, verdict
     from vsapisr.networks.cuda.kernels.block import PackedBlock
     from vsapisr.networks.cuda.kernels.conv import PackedConv, Rows
     from vsapisr.networks.cuda.kernels.form import KernelTail
 
     grl, flops = context.grl().requires_grad_(False), grl_flops(folded=True)
-    found = trial.verdict(grl, context.half, context.device)
+    found = verdict.found(grl, context.half, context.device)
     context.emit(**found)
     tilings = tuning.tilings_from(found["tilings"])
     b, h, w, _c = x.shape

@@ -19,7 +19,8 @@ TWINS = {"pretrained": ("vgg", "resnet"), "random": ("vgg", "resnet"), "drawings
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Loss = l1 * L1 + mse * MSE + colour * L_colour + overshoot * L_overshoot + perceptual * (resnet * L_resnet +
-    vgg * L_vgg) + adversarial * L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs" instead.
+    vgg * L_vgg) + adversarial * L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs"
+    instead.
 
     Stage 1 has ``perceptual`` and ``adversarial`` at 0. A term of weight 0 is not computed and its network not built.
     """

@@ -2,7 +2,7 @@
 fast.
 
 Nothing is taken on trust: before the first call ever on a device each part from :mod:`vsapisr.networks.cuda.kernels` is
-compared with the plain form, and timed against it, by a process of its own (:mod:`.kernels.trial`). A part that does
+compared with the plain form, and timed against it, by a process of its own (:mod:`.trial`). A part that does
 not compile, differs, or is slower stays plain, with a warning unless it was only slower.
 """
 
@@ -124,11 +124,11 @@ class GRLCuda(nn.Module):
             self.ready = True
 
     def take_kernels(self, grl: GRL) -> None:
-        from vsapisr.networks.cuda.kernels import block, trial, tuning
+        from vsapisr.networks.cuda.kernels import block, tuning, verdict
 
         if not block.fits(self.config):
             return
-        found = trial.verdict(grl, self.dtype, self.device)
+        found = verdict.found(grl, self.dtype, self.device)
         if "failed" in found:
             log.warning("fast kernels do not work on %s, going on without: %s", self.device, found["failed"])
             return

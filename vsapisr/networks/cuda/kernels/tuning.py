@@ -1,5 +1,5 @@
-"""The fastest layout of each kind of kernel on a device: measured once, in a process of its own (:mod:`.trial`), kept
-in the user's cache folder."""
+"""The fastest layout of each kind of kernel on a device: measured once, in a process of its own
+(:mod:`vsapisr.networks.cuda.trial`), kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device, chooser: Chooser
 
 def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
     """Everything that the choice depends on: device, compiler, kernels, hyperparameters, type."""
-    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (block, conv, ends))
+    files = (*(str(module.__file__) for module in (block, conv, ends)), __file__)
+    sources = b"".join(Path(file).read_bytes() for file in files)
     parts = (
         torch.cuda.get_device_name(device),
         torch.cuda.get_device_capability(device),

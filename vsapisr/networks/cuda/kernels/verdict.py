@@ -2,22 +2,20 @@
 
 A kernel that touches memory which is not its own ends everything that its process does on the device, and no exception
 handler helps. So nothing runs in the user's process that has not run to its end elsewhere: :func:`tried` starts
-``python -m vsapisr.networks.cuda.kernels.trial``, which says on its output what it is about to try. Where it dies, it
-is started again and leaves that alone.
+:mod:`vsapisr.networks.cuda.trial`, which says on its output what it is about to try. Where it dies, it is started again
+and leaves that alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,10 +44,10 @@ def command(config: GRLConfig, dtype: torch.dtype, device: torch.device) -> list
     if program is None:
         return None
     about = {"config": asdict(config), "type": str(dtype).removeprefix("torch."), "device": str(device)}
-    return [program, "-m", "vsapisr.networks.cuda.kernels.trial", json.dumps(about)]
+    return [program, "-m", "vsapisr.networks.cuda.trial", json.dumps(about)]
 
 
-def verdict(grl: GRL, dtype: torch.dtype, device: torch.device) -> dict:
+def found(grl: GRL, dtype: torch.dtype, device: torch.device) -> dict:
     """What :func:`tried` found for such a network on this device, now or when it was last asked.
 
     Raises:
@@ -100,55 +98,3 @@ def tried(command: Sequence[str], seconds: float = SECONDS, tries: int = TRIES) 
 
     none = dict.fromkeys(PARTS, False)
     return {"tilings": asdict(Tilings()), "right": none, "pays": none, "failed": words}
-
-
-def trial(
-    grl: GRL, dtype: torch.dtype, device: torch.device, skip: Sequence[str], say: Callable[[str], object]
-) -> dict:
-    """The other side of :func:`tried`, in the process that may die."""
-    from vsapisr.networks.cuda.grl_cuda import GRLCuda
-    from vsapisr.networks.cuda.kernels import tuning
-    from vsapisr.networks.cuda.kernels.form import Tilings
-
-    form = GRLCuda(grl, dtype, device, use="plain")
-    parts = form.made(grl)
-    right = {}
-    for part in PARTS:
-        right[part] = False
-        if part not in skip:
-            say(part)
-            right[part] = form.agrees(parts, Tilings())[part]
-    tilings = Tilings()
-    if any(right.values()):
-        chosen = tuning.measure(grl.to(device), dtype, device, tuning.Chooser(say, skip))
-        say("chosen")
-        found = form.agrees(parts, chosen)
-        if all(found[part] for part in PARTS if right[part]):
-            tilings = chosen
-    say("speed")
-    pays = form.what_pays(parts, tilings, tuning.milliseconds)
-    return {"tilings": asdict(tilings), "right": right, "pays": {part: right[part] and pays[part] for part in PARTS}}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m vsapisr.networks.cuda.kernels.trial", description=__doc__)
-    parser.add_argument("about", help="JSON: hyperparameters, type and device")
-    parser.add_argument("skip", nargs="*", help="what is not tried")
-    options = parser.parse_args(arguments)
-    about = json.loads(options.about)
-    torch.manual_seed(0)
-    config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
-    grl = GRL(GRLConfig(**config)).eval().requires_grad_(False)
-    device = torch.device(about["device"])
-    with torch.inference_mode():
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        found = trial(
-            grl, getattr(torch, about["type"]), device, options.skip, lambda word: print(f"trying {word}", flush=True)
-        )
-    print(json.dumps(found), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
