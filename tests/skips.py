@@ -19,7 +19,7 @@ SKIPS = {
     r"no XPSNR in this FFmpeg": 1,  # that of older PyAVs
     r"no vszip here": 2,  # systems that it has no wheel for
     r"vsjetpack is not for this system": 2,  # arm64 Linux, which plugins that it needs have no wheels for
-    r"lief and abi3info are not installed": 2,
+    r"lief and abi3info are not installed": 3,
     r"PyYAML is not installed": 4,
     r"the extra zoo is not installed": 1,  # one module
     r"needs CUDA": 1,

@@ -84,6 +84,16 @@ def test_the_names_looked_up_in_python_are_of_the_stable_abi():
 
 @needs_lief
 @on_linux
+def test_the_installed_kernels_export_what_is_listed():
+    library = libraries.path(network.__file__, "cpu", "")
+    if not library.is_file():
+        pytest.skip("the library of CPU kernels is not installed, or this processor has no AVX2")
+    found = headers.inspect_library(KERNELS, library, HERE)
+    assert [line for line in found if line.startswith(("exports", "leaves"))] == []
+
+
+@needs_lief
+@on_linux
 def test_what_is_wrong_with_a_library_is_found(tmp_path):
     code = tmp_path / "library.c"
     code.write_text(

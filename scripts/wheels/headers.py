@@ -11,13 +11,17 @@ from typing import Any
 
 from scripts.wheels.targets import KERNELS, PLUGIN, Problem, Target
 from vsapisr import __version__
+from vsapisr.reuse.native import SIGNATURES
 
 __all__ = ["inspect_names", "inspect_wheel"]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTS = {
     PLUGIN: {"VapourSynthPluginInit2"},
-    KERNELS: {"vsapisr_abi", "vsapisr_level", "vsapisr_level_bf16", "vsapisr_workspace", "vsapisr_upscale"},
+    KERNELS: {
+        *(f"vsapisr_{name}" for name in ("abi", "level", "level_bf16", "workspace", "upscale")),
+        *(f"vsapisr_hold_{name}" for name in ("abi", *SIGNATURES)),
+    },
 }
 LIBRARIES = {
     "linux": r"(libc|libm|libdl|libpthread|ld-linux-aarch64)\.so\.\d+",
