@@ -6,6 +6,8 @@ Weights are random; checkpoints are written by spandrel's own classes, small whe
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -198,6 +200,16 @@ def test_precisions(models):
     assert asked == [torch.float16, torch.float32] and dtype == network.dtype == torch.float32
     with pytest.raises(zoo.PrecisionError):
         devices.suited("fp16", cuda, load)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_can_load_it(models):
+    code = """if 1:
+        import os, signal, sys, torch; from vsapisr.networks import forms
+        if child := os.fork(): sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        signal.alarm(60)  # ends it should it wait for ever
+        forms.load_form(sys.argv[1], torch.device("cpu"), torch.float32)"""
+    subprocess.run([sys.executable, "-c", code, str(models["rrdb4"])], check=True)
 
 
 class Far(torch.nn.Module):

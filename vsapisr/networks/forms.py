@@ -25,7 +25,7 @@ _lock = threading.Lock()
 def _after_fork() -> None:
     """A thread of the parent may have held the lock."""
     global _lock
-    _lock = zoo._lock = threading.Lock()
+    _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -6,6 +6,7 @@ GRL never goes that way: spandrel 0.4.2 computes APISR's wrongly (tests/test_zoo
 from __future__ import annotations
 
 import math
+import os
 import re
 import threading
 import warnings
@@ -32,6 +33,15 @@ SCALES = (1, 2, 4)
 _known: dict[tuple, Measured] = {}
 _lock = threading.Lock()
 
+
+def _after_fork() -> None:
+    """A thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 GROWTH, ROOM = 2, 1 << 24
 """A network may take so many values for each that its file has, and so many besides: what shapes or names ask for
