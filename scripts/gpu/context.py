@@ -54,7 +54,11 @@ class Context:
         except Exception as error:  # the report is for finding out what fails
             self.emit(failed=name, error=f"{type(error).__name__}: {str(error)[:400]}")
         if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+            try:
+                torch.cuda.empty_cache()
+            except RuntimeError as error:  # after an illegal access, say, nothing works in this process any more
+                self.emit(failed=f"the device after {name}", error=str(error).splitlines()[0])
+                raise SystemExit(1) from None
 
     def grl(self) -> GRL:
         """The shipped network, in fp32 on the CPU."""
