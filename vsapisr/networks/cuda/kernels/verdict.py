@@ -60,7 +60,8 @@ def found(grl: GRL, dtype: torch.dtype, device: torch.device) -> dict:
         raise RuntimeError("no Python interpreter was found to try them with")
 
     def make() -> dict:
-        log.info("trying the fast kernels on %s, once: this takes up to a minute", torch.cuda.get_device_name(device))
+        # A warning, since nothing else is seen where nobody set up logging, and a minute without a frame needs a word.
+        log.warning("trying the fast kernels on %s, once: this takes up to a minute", torch.cuda.get_device_name(device))
         return tried(program)
 
     return tuning.cached(tuning.key(grl, dtype, device), make)
