@@ -60,8 +60,10 @@ def found(grl: GRL, dtype: torch.dtype, device: torch.device) -> dict:
         raise RuntimeError("no Python interpreter was found to try them with")
 
     def make() -> dict:
-        # A warning, since nothing else is seen where nobody set up logging, and a minute without a frame needs a word.
-        log.warning("trying the fast kernels on %s, once: this takes up to a minute", torch.cuda.get_device_name(device))
+        # A warning: nothing less is seen where nobody set up logging, and a minute of nothing needs one.
+        log.warning(
+            "trying the fast kernels on %s, once: this takes up to a minute", torch.cuda.get_device_name(device)
+        )
         return tried(program)
 
     return tuning.cached(tuning.key(grl, dtype, device), make)
