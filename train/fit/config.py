@@ -23,8 +23,9 @@ STAGES: dict[int, dict[str, Any]] = {
 """What the keys that a TOML file leaves out are in each stage, where that is not the default below."""
 FROM_NOTHING = ("interpolation", "random")
 SMALLEST_PATCH = 24
-MANY_PASSES = 5000  # through a drawing; the paper's are some 800
-"""Of stage 2: the discriminator's quarter-size network needs pictures of 96."""
+"""Of stage 2: the discriminator's quarter-size network needs pictures of 96, which are four times as large."""
+MANY_PASSES = 5000
+"""Through a drawing; more are warned of. The paper's are some 800."""
 
 
 @dataclass(frozen=True, kw_only=True)
