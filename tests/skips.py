@@ -18,9 +18,10 @@ SKIPS = {
     r"the packages of features are not to be had here": 4,  # no npm, or no network
     r"no XPSNR in this FFmpeg": 1,  # that of older PyAVs
     r"no vszip here": 2,  # systems that it has no wheel for
-    r"vsjetpack is not for this system": 2,  # arm64 Linux, which plugins that it needs have no wheels for
+    r"vsjetpack is not installed, or not for this system": 2,  # of arm64 Linux, which its plugins have no wheels for
     r"lief and abi3info are not installed": 3,
     r"PyYAML is not installed": 4,
+    r"the extra onnx is not installed": 3,  # two modules and a test
     r"the extra zoo is not installed": 1,  # one module
     r"needs CUDA": 1,
     r"this machine has CUDA": 2,

