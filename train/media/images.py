@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vsapisr.errors import VsapisrError
-from vsapisr.picture.files import eight_bit, samples
+from vsapisr.picture.files import apart, eight_bit, samples
 
 from .cache import CACHE_TAG
 from .places import MARK
@@ -112,17 +112,15 @@ def _hint(folder: Path) -> str:
 
 
 def eight_bit_rgb(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """((H, W, 3) uint8, (H, W, 1) uint8 alpha or None) of what :func:`vsapisr.picture.files.samples` gives."""
-    values = eight_bit(values)
-    alpha = values[..., -1:] if values.shape[2] in (2, 4) else None
-    return (values[..., :3] if values.shape[2] > 2 else np.repeat(values[..., :1], 3, axis=2)), alpha
+    """((H, W, 3) uint8, (H, W) uint8 alpha or None) of what :func:`vsapisr.picture.files.samples` gives."""
+    return apart(eight_bit(values))
 
 
 def _on_white(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     """(H, W, 3) uint8: transparent parts over white, as a drawing lies on paper."""
     if alpha is None:
         return rgb
-    wide = alpha.astype(np.uint32)
+    wide = alpha[..., None].astype(np.uint32)
     return ((rgb * wide + 255 * (255 - wide) + 127) // 255).astype(np.uint8)
 
 

@@ -15,10 +15,11 @@ from ..api import FORMATS
 from ..config import UpscaleConfig
 from ..libav import url
 from ..picture.colour import Colour
+from ..picture.files import GREYS, apart
 from ..reuse.clip import ClipUpscaler
 from .comparison import enlarge
 from .cutout import spread
-from .images import GREYS, LUMA, MOST, Picture, PictureError, Told, finished, iccp, legible, quiet
+from .images import MOST, Picture, PictureError, Told, finished, iccp, legible, quiet, together
 from .metadata import carried, chunks, inserted
 from .resizing import resized
 
@@ -138,9 +139,9 @@ def enlarged(film: Animation, config: UpscaleConfig) -> Iterator[Picture]:
 
 def planes(frame: np.ndarray, film: Animation) -> list[np.ndarray]:
     """Three of (h, w), with the colours around in what is transparent."""
-    rgb = np.ascontiguousarray(frame[..., :3])
-    if film.clear:
-        rgb = spread(rgb, np.ascontiguousarray(frame[..., 3]))
+    rgb, alpha = apart(frame)
+    if film.clear and alpha is not None:
+        rgb = spread(rgb, alpha)
     return [np.ascontiguousarray(rgb[..., c]) for c in range(3)]
 
 
@@ -196,9 +197,7 @@ class Writer:
         self.stream.codec_context.time_base = self.stream.time_base = MILLISECOND
 
     def write(self, picture: Picture) -> None:
-        samples = np.rint(picture.rgb @ LUMA).astype(np.uint8)[..., None] if picture.grey else picture.rgb
-        if picture.alpha is not None:
-            samples = np.concatenate([samples, picture.alpha[..., None]], axis=2)
+        samples = together(picture)
         height, width = samples.shape[:2]
         frame = av.VideoFrame(width, height, self.format)
         plane = frame.planes[0]

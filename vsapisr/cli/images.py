@@ -22,7 +22,7 @@ from ..engine.upscaler import Upscaler
 from ..errors import VsapisrError
 from ..needs import lacks_memory
 from ..picture.colour import Colour
-from ..picture.files import GREYS, samples
+from ..picture.files import GREYS, apart, samples
 from .comparison import enlarge
 from .cutout import spread
 from .metadata import carried, chunk, inserted
@@ -81,7 +81,9 @@ def read(path: Path, most: int = MOST) -> Picture:
             check_sums(path)
         profile = image.info.get("icc_profile") if image.mode in (*COLOURS, *GREYS, "I;16") else None
         more = carried(path, image, profile)
-        return separated(samples(path, image), profile, getattr(image, "n_frames", 1), more)
+        found, frames = samples(path, image), getattr(image, "n_frames", 1)
+        rgb, alpha = apart(found)
+        return Picture(rgb=rgb, alpha=alpha, grey=found.shape[2] < 3, profile=profile, more=more, frames=frames)
 
 
 @contextmanager
@@ -134,15 +136,6 @@ def quiet() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def separated(found: np.ndarray, profile: bytes | None, frames: int, more: bytes) -> Picture:
-    """From (h, w, channels): grey, grey and alpha, RGB, or RGB and alpha."""
-    channels = found.shape[2]
-    grey, clear = channels < 3, channels in (2, 4)
-    rgb = np.repeat(found[..., :1], 3, axis=2) if grey else np.ascontiguousarray(found[..., :3])
-    alpha = np.ascontiguousarray(found[..., -1]) if clear else None
-    return Picture(rgb=rgb, alpha=alpha, grey=grey, profile=profile, frames=frames, more=more)
-
-
 def upscaled(picture: Picture, config: UpscaleConfig, told: Told = lambda share: None) -> Picture:
     """Four times larger: colours by the network, alpha by Lanczos. What is transparent takes the colours around it.
 
@@ -187,13 +180,17 @@ def finished(path: Path) -> Iterator[Path]:
         raise PictureError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
+def together(picture: Picture) -> np.ndarray:
+    """(h, w, 1 to 4), as files have it: grey, grey and alpha, RGB, or RGB and alpha."""
+    found = picture.rgb
+    if picture.grey:
+        found = np.rint(found @ LUMA).astype(found.dtype)[..., None]
+    return found if picture.alpha is None else np.concatenate([found, picture.alpha[..., None]], axis=2)
+
+
 def write(picture: Picture, path: Path) -> None:
     """As PNG, with 8 or 16 bit, grey, alpha, profile and what else was said as they are."""
-    samples = picture.rgb
-    if picture.grey:
-        samples = np.rint(samples @ LUMA).astype(samples.dtype)[..., None]
-    if picture.alpha is not None:
-        samples = np.concatenate([samples, picture.alpha[..., None]], axis=2)
+    samples = together(picture)
     with finished(path) as part:
         if samples.dtype == np.uint8:
             image = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)

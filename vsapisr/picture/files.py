@@ -11,7 +11,7 @@ from ..errors import VsapisrError
 from . import deep
 from .orientation import orientation, upright
 
-__all__ = ["GREYS", "KindError", "eight_bit", "samples"]
+__all__ = ["GREYS", "KindError", "apart", "eight_bit", "samples"]
 
 GREYS = ("1", "L", "LA", "La")
 """Modes of Pillow without colour."""
@@ -39,6 +39,13 @@ def samples(path: Path, image: Image.Image) -> np.ndarray:
         found = np.asarray(image.convert(mode))
         found = found.reshape(*found.shape[:2], -1)
     return upright(found, orientation(image))
+
+
+def apart(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours, (h, w, 3), and alpha, (h, w) or None, of what :func:`samples` gives; grey is three equal channels."""
+    channels = values.shape[2]
+    rgb = np.repeat(values[..., :1], 3, axis=2) if channels < 3 else np.ascontiguousarray(values[..., :3])
+    return rgb, np.ascontiguousarray(values[..., -1]) if channels in (2, 4) else None
 
 
 def eight_bit(values: np.ndarray) -> np.ndarray:
