@@ -22,6 +22,7 @@ import av
 
 from scripts.cel import Painter
 from scripts.clips import FILM, encode
+from scripts.stress.kills import CALL
 from scripts.stress.networks import small_network
 from scripts.vspipe import VSPipe
 from vsapisr.libav import url
@@ -30,7 +31,6 @@ from .timing import table
 
 __all__ = ["add_arguments", "run"]
 
-CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.argv[1:]]; main()"
 ASS = b"[Script Info]\nScriptType: v4.00+\n\n[Events]\nFormat: Layer, Start, End, Style, Text\n"
 MS = Fraction(1, 1000)
 SCRIPT = """\
