@@ -13,7 +13,7 @@ import typer
 from ..config import UpscaleConfig
 from ..errors import ArgumentError
 from ..needs import room_for
-from ..video.settings import VideoSettings
+from ..video.settings import CONTAINERS, VideoSettings
 from .commands import (
     DEFAULT,
     Batch,
@@ -39,7 +39,7 @@ Box = tuple[int, int, int, int]
 Seen = tuple[UpscaleConfig, list[str], list[str], bool]
 """What :func:`.columns.columns` takes."""
 MEGA = 1_000_000
-PAGES, VIDEOS = (".html", ".htm"), (".mkv", ".mp4", ".mov")
+PAGES = (".html", ".htm")
 FRAMES = "busiest,darkest,damaged"
 
 
@@ -105,7 +105,7 @@ def compare(
         wish = VideoSettings(size=size, encoder=encoder, crf=crf, preset=preset, start=start, end=end)
         return film(inputs[0], output, seen, wish, wipe, force)
     if wipe:
-        raise ArgumentError(f"wipe is of videos: output must end in {', '.join(VIDEOS)}, got {output}")
+        raise ArgumentError(f"wipe is of videos: output must end in {', '.join(CONTAINERS)}, got {output}")
     still(inputs, output, seen, frames or FRAMES, box, kind == "page")
 
 
@@ -135,9 +135,9 @@ def kind_of(output: Path) -> str:
         ArgumentError: none of them, or there is no folder for it.
     """
     end = output.suffix.lower()
-    if end not in (*PAGES, ".png", *VIDEOS):
+    if end not in (*PAGES, ".png", *CONTAINERS):
         raise ArgumentError(
-            f"output must end in .html (a page), .png (a picture) or {', '.join(VIDEOS)} (a video), got {output}"
+            f"output must end in .html (a page), .png (a picture) or {', '.join(CONTAINERS)} (a video), got {output}"
         )
     if output.is_dir():
         raise ArgumentError(f"output must be a file, {output} is a folder")

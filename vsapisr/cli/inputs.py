@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ArgumentError, VideoError
+from ..video.settings import CONTAINERS
 from .outputs import png
 
 __all__ = ["Job", "jobs"]
 
-CONTAINERS = (".mkv", ".mp4", ".mov")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
 VIDEOS: tuple[str, ...] = (*CONTAINERS, ".webm", ".avi", ".ts", ".m2ts", ".m4v", ".y4m")
 FILES = (*PICTURES, *VIDEOS)

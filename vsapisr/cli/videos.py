@@ -16,10 +16,10 @@ from ..config import SCALE, UpscaleConfig
 from ..described import described
 from ..errors import ArgumentError, VideoError, VsapisrError
 from ..needs import check_torch, room_for
-from ..video.settings import VideoSettings, options
+from ..video.settings import CONTAINERS, VideoSettings, options
 from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
 from .commands_reuse import app
-from .inputs import AUTO, CONTAINERS, Job, jobs
+from .inputs import AUTO, Job, jobs
 from .watching import Watch
 
 __all__ = ["app"]

@@ -18,9 +18,9 @@ from .copying import Copied
 from .encode import stamps
 from .places import whole
 from .plan import Work
+from .settings import CONTAINERS
 from .stamp import marked, stamp
 from .times import Times
-from .trial import FORMATS
 from .verify import verify
 
 __all__ = ["Joined", "join"]
@@ -79,7 +79,7 @@ def muxed(work: Work, times: Times, part: Path) -> Copied:
 
 def output(part: Path) -> av.container.OutputContainer:
     """Bit for bit the same for the same packets."""
-    return av.open(url(part), "w", format=FORMATS[part.suffix.lower()], options={"fflags": "bitexact"})
+    return av.open(url(part), "w", format=CONTAINERS[part.suffix.lower()], options={"fflags": "bitexact"})
 
 
 def pictures(work: Work, times: Times, shift: Fraction) -> Iterator[Any]:

@@ -10,12 +10,13 @@ from typing import Any
 from ..config import UpscaleConfig
 from ..errors import ArgumentError
 
-__all__ = ["KERNELS", "VideoSettings", "options"]
+__all__ = ["CONTAINERS", "KERNELS", "VideoSettings", "options"]
 
 KERNELS = ("bicubic", "bilinear", "lanczos", "point", "spline16", "spline36", "spline64")
 KINDS = ("audio", "subtitles", "attachments", "chapters", "data")
 PIXELS = ("keep", "square")
-SUFFIXES = (".mkv", ".mp4", ".mov")
+CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
+"""That videos are written in: end of the file's name, FFmpeg's name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,10 @@ from ..errors import VideoError
 from .copying import Copied
 from .encode import numbered, opened
 from .plan import Plan
+from .settings import CONTAINERS
 from .times import Times
 
-__all__ = ["FORMATS", "trial"]
-
-FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}
+__all__ = ["trial"]
 
 
 def trial(plan: Plan, times: Times) -> list[str]:
@@ -36,7 +35,7 @@ def trial(plan: Plan, times: Times) -> list[str]:
     coded.seek(0)
     suffix = Path(plan.target).suffix.lower()
     with av.open(coded) as first, Copied(plan, times) as copied:
-        out = av.open(io.BytesIO(), "w", format=FORMATS[suffix])
+        out = av.open(io.BytesIO(), "w", format=CONTAINERS[suffix])
         try:
             copied.declare(out, first.streams.video[0])
             out.start_encoding()
