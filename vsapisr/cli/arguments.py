@@ -1,7 +1,8 @@
-"""The arguments of ``core.apisr.Upscale`` in words."""
+"""The arguments of ``core.apisr.Upscale`` in words, and tile sizes out of them."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from dataclasses import fields
 
 from ..config import UpscaleConfig
 from ..described import described
+from ..errors import ArgumentError
 
-__all__ = ["table"]
+__all__ = ["sides", "table"]
 
 
 def table(width: int | None = None) -> Iterator[str]:
@@ -25,3 +27,15 @@ def table(width: int | None = None) -> Iterator[str]:
         yield from textwrap.wrap(words.get(field.name, ""), width, initial_indent="      ", subsequent_indent="      ")
     yield "core.apisr.Version() -> versions of the package, its plugin, Python and torch."
     yield "On the command line: vsapisr --help. Examples and figures: README.md and docs/ of the project."
+
+
+def sides(tilesize: str) -> tuple[int, ...]:
+    """``N`` or ``WxH`` as the filter takes it; () where it is automatic.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
+        raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
+    found = tuple(int(side) for side in tilesize.split("x"))
+    return found if any(found) else ()

@@ -10,6 +10,7 @@ from typing import Any
 from ..config import UpscaleConfig
 from ..errors import ArgumentError
 from ..video.beside import View
+from .arguments import sides
 
 __all__ = ["Column", "columns"]
 
@@ -79,10 +80,9 @@ def changes(words: str) -> dict[str, Any]:
             raise ArgumentError(f"with must be key=value,... with keys of {', '.join(KNOWN)}, got {words!r}")
         try:
             if key == "tilesize":
-                sides = tuple(int(side) for side in value.split("x"))
-                found[key] = sides if any(sides) else ()
+                found[key] = sides(value)
             else:
                 found[key] = TYPES.get(key, int)(value)
-        except ValueError:
+        except ValueError:  # an ArgumentError is one
             raise ArgumentError(f"with: {key} must be a number, got {value!r}") from None
     return found

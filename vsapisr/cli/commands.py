@@ -4,7 +4,6 @@ Torch is imported by the commands that use it, not for ``--help``."""
 
 from __future__ import annotations
 
-import re
 import time
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..errors import ArgumentError, VsapisrError
 from ..needs import check_torch, room_for
 from ..video.settings import VideoSettings
 from ..weights import published
+from .arguments import sides
 from .outputs import vacant
 from .progress import Meter
 
@@ -66,17 +66,6 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DEFAULT = UpscaleConfig()
 
 
-def sides(tilesize: str) -> tuple[int, ...]:
-    """``N`` or ``WxH`` as the filter takes it.
-
-    Raises:
-        ArgumentError: it is something else.
-    """
-    if not re.fullmatch(r"-?\d+(x-?\d+)?", tilesize):
-        raise ArgumentError(f"tilesize must be a number or two as in 256x192, got {tilesize!r}")
-    return tuple(int(side) for side in tilesize.split("x"))
-
-
 def settings(
     model: str, tilesize: str, overlap: int | None, guard: bool, device: str, precision: str, batch: int
 ) -> UpscaleConfig:
@@ -85,10 +74,9 @@ def settings(
     Raises:
         ArgumentError: a value that is not accepted.
     """
-    tile = sides(tilesize)
     return UpscaleConfig(
         model=model,
-        tilesize=tile if any(tile) else (),
+        tilesize=sides(tilesize),
         overlap=overlap,
         guard=int(guard),
         device=device,

@@ -11,7 +11,8 @@ import typer
 
 from ..config import UpscaleConfig
 from ..errors import ArgumentError
-from .commands import DEFAULT, Force, Overlap, Tilesize, console, opencv, sides
+from .arguments import sides
+from .commands import DEFAULT, Force, Overlap, Tilesize, console, opencv
 from .commands_compare import app
 from .outputs import png, vacant
 from .progress import Meter

@@ -17,7 +17,8 @@ from ..described import described
 from ..errors import ArgumentError, VideoError, VsapisrError
 from ..needs import check_torch, room_for
 from ..video.settings import CONTAINERS, VideoSettings, options
-from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready, sides
+from .arguments import sides
+from .commands import Batch, Device, Force, Guard, Model, Overlap, Precision, Tilesize, console, pictures, ready
 from .commands_reuse import app
 from .inputs import AUTO, Job, jobs
 from .watching import Watch
@@ -165,8 +166,7 @@ def settings_of(given: dict[str, Any]) -> VideoSettings:
         ArgumentError: a value that is not accepted.
     """
     own = {field.name: given[field.name] for field in fields(UpscaleConfig) if field.name in given}
-    tile = sides(given["tilesize"])
-    own |= {"tilesize": tile if any(tile) else (), "guard": int(given["guard"])}
+    own |= {"tilesize": sides(given["tilesize"]), "guard": int(given["guard"])}
     wish = {field.name: given[field.name] for field in fields(VideoSettings) if field.name in given}
     wish["encoder_options"] = options(given["encoder_options"] or [])
     wish["without"] = tuple(sorted(set(given["without"] or [])))
