@@ -31,7 +31,7 @@ from scripts.day.training import Log
 
 CHECKS = "kernels,plain,graphs,filter"  # what weighs most first; the rest of gpu_check measures speed
 CHECK_SECONDS, CHECK_SHARE = 150.0, 0.3  # at most
-FIDELITY_SHARE = 0.3  # of what is left; it gained nothing in four minutes of an H200, restore did
+FIDELITY_SHARE = 0.5  # of what is left
 GRACE, ENDING = 12.0, 4.0  # seconds: for a part to come to its end, for this process
 SHORTEST_CHECK = 45.0  # seconds that the one check of a rehearsal takes
 MEGABYTES = 40.0
