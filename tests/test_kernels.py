@@ -270,9 +270,16 @@ def test_what_kills_its_process_is_left_out(tmp_path: Path, caplog) -> None:
     assert not any(found["right"].values()) and "illegal memory access" in found["failed"]
     script.write_text("raise SystemExit('no such device')")
     assert verdict.tried([*command, ""])["failed"] == "no such device"
-    script.write_text("import time; time.sleep(60)")
+    script.write_text("print('trying body', flush=True); raise SystemExit('CUDA out of memory. Tried to allocate')")
+    with pytest.raises(RuntimeError, match="not enough memory"):
+        verdict.tried([*command, ""])
+    script.write_text("import signal; signal.pause()")
     with pytest.raises(RuntimeError, match="longer than 1 s"):
         verdict.tried([*command, ""], seconds=1)
+    for name in ("SIGINT", "SIGKILL", "SIGTERM"):  # somebody ended it: the kernel is not to blame
+        script.write_text(f"import os, signal; print('trying body', flush=True); os.kill(os.getpid(), signal.{name})")
+        with pytest.raises(RuntimeError, match="interrupted"):
+            verdict.tried([*command, ""])
 
 
 def test_a_trial(taken: GRL, monkeypatch: pytest.MonkeyPatch) -> None:

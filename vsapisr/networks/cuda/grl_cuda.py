@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from vsapisr.networks.cuda.faults import fatal
 from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
@@ -169,13 +170,13 @@ class GRLCuda(nn.Module):
         """Whether a part compiles and gives what the plain form gives.
 
         Raises:
-            RuntimeError: the device cannot be used any more.
+            RuntimeError: the device cannot be used any more, or lacks memory.
         """
         wanted = plain().float()
         try:
             difference = (kernels().float() - wanted).abs().max().item()
         except Exception as error:  # see prepare
-            if "CUDA error" in str(error):
+            if fatal(error):
                 raise
             log.warning("the fast %s does not run on %s, going on without: %s", name, self.device, first_line(error))
             return False

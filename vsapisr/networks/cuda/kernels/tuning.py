@@ -18,6 +18,7 @@ import triton
 from torch import Tensor, nn
 
 from vsapisr.errors import WeightsError
+from vsapisr.networks.cuda.faults import fatal
 from vsapisr.networks.cuda.kernels import block, conv, ends
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows
@@ -107,11 +108,6 @@ class Chooser:
         if best is None:
             raise RuntimeError(f"no layout of a kernel works here: {failure}")
         return best
-
-
-def fatal(error: BaseException) -> bool:
-    """Whether nothing can run on the device any more in this process."""
-    return "CUDA error" in str(error) and "out of memory" not in str(error)
 
 
 def measure(grl: GRL, dtype: torch.dtype, device: torch.device, chooser: Chooser) -> Tilings:

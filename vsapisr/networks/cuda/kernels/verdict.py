@@ -26,6 +26,8 @@ log = logging.getLogger("vsapisr")
 SECONDS = 300  # for one process; compiling everything takes about half a minute
 TRIES = 8
 PARTS = ("body", "tail")
+ENDED = (-2, -9, -15, 130, 137, 143, 0xC000013A)
+"""Exit statuses of a process that somebody ended: signals, as shells say them, Ctrl-C in Windows."""
 
 
 def interpreter() -> str | None:
@@ -51,7 +53,7 @@ def found(grl: GRL, dtype: torch.dtype, device: torch.device) -> dict:
     """What :func:`tried` found for such a network on this device, now or when it was last asked.
 
     Raises:
-        RuntimeError: there is no interpreter, or trying took too long.
+        RuntimeError: there is no interpreter, or trying took too long or was interrupted. Nothing is kept then.
     """
     from vsapisr.networks.cuda.kernels import tuning
 
@@ -74,7 +76,7 @@ def tried(command: Sequence[str], seconds: float = SECONDS, tries: int = TRIES) 
     faster}}; and "failed": why, where it came to no end whatever was left out.
 
     Raises:
-        RuntimeError: it took longer than ``seconds``.
+        RuntimeError: it took longer than ``seconds``, lacked memory, or somebody ended it: no kernel is to blame.
     """
     skip: list[str] = []
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
@@ -91,6 +93,10 @@ def tried(command: Sequence[str], seconds: float = SECONDS, tries: int = TRIES) 
         lines = done.stdout.splitlines()
         if done.returncode == 0 and lines:
             return json.loads(lines[-1])
+        if done.returncode in ENDED or "KeyboardInterrupt" in done.stderr:
+            raise RuntimeError("trying the kernels was interrupted")
+        if done.returncode and "out of memory" in done.stderr:
+            raise RuntimeError("there was not enough memory on the device to try the kernels")
         words = ([line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"])[-1]
         last = lines[-1].removeprefix("trying ") if lines and lines[-1].startswith("trying ") else None
         if last is None or last in skip:
