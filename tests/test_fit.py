@@ -58,7 +58,7 @@ def test_it_learns_one_picture_by_heart(tmp_path):
     values = settings(
         folder,
         tmp_path / "out",
-        iterations=220,
+        iterations=400,
         learning_rate=4e-3,
         warmup=10,
         ema_decay=0.95,
