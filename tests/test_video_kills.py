@@ -35,6 +35,8 @@ CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.ar
 
 
 STEPS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts with &
 import os, sys
 
 class Steps:
