@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,6 +23,7 @@ from train.curation.curate import curate
 from train.curation.prepare import prepare
 from train.degradation.run import DegradeConfig, run_degrade
 from vsapisr.cluster import Crew, Hand
+from vsapisr.cluster.crew import Member
 from vsapisr.errors import ArgumentError, ClusterError, VideoError
 from vsapisr.video.cluster import Renderer, asked_of, crew_for
 from vsapisr.video.plan import Work
@@ -178,6 +180,34 @@ def test_calls_that_lead_nowhere(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ArgumentError, match=re.escape('--cluster needs Ray: pip install "vsapisr[cluster]"')):
         crew_for("auto", config)
+
+
+def test_a_node_that_dies_before_the_work_has_begun_is_no_fault_of_the_setup():
+    """Ray calls its hands unavailable until it knows: they are asked again, and nothing ends. What cannot be started
+    ends the command, as before."""
+    import ray
+
+    asked: list[str] = []
+
+    def answer(promise: str) -> None:
+        if promise == "first":
+            raise ray.exceptions.ActorUnavailableError("connection refused", None)
+        if promise == "broken":
+            raise ray.exceptions.RayActorError()
+
+    crew = Crew.__new__(Crew)
+    crew.begun = False
+    crew.ray = SimpleNamespace(exceptions=ray.exceptions, wait=lambda promises, timeout: (promises, []), get=answer)
+    actor = SimpleNamespace(ready=SimpleNamespace(remote=lambda: asked.append("again") or "again"))
+    member = Member(None, actor, "first")
+    crew.members = [member]
+    crew.welcome(member)
+    assert member.ready == "again" and asked == ["again"] and crew.members == [member]
+    crew.welcome(member)
+    assert member.ready is None
+    member.ready = "broken"
+    with pytest.raises(ClusterError, match="no worker can be started there"):
+        crew.welcome(member)
 
 
 def test_driver_worker_and_node_are_killed(cluster, model, source, calm, tmp_path):

@@ -185,6 +185,8 @@ class Crew:
             self.say(f"node {member.node} gets no work: {error.cause}")
             self.members.remove(member)
             self.dismiss(member)
+        except self.ray.exceptions.ActorUnavailableError:  # its node may be dying: muster will see
+            member.ready = member.actor.ready.remote()
         except self.ray.exceptions.RayError as error:
             if not self.begun:
                 raise ClusterError(f"node {member.node}: no worker can be started there ({brief(error)})") from None
