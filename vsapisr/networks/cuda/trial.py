@@ -34,17 +34,16 @@ def trial(
         right[part] = False
         if part not in skip:
             say(part)
-            right[part] = form.agrees(parts, Tilings())[part]
-    tilings = Tilings()
-    if any(right.values()):
+            right |= form.agrees(parts, Tilings(), [part])
+    tilings, left = Tilings(), [part for part in PARTS if right[part]]  # what died is not run again
+    if left:
         chosen = tuning.measure(grl.to(device), dtype, device, tuning.Chooser(say, skip))
         say("chosen")
-        found = form.agrees(parts, chosen)
-        if all(found[part] for part in PARTS if right[part]):
+        if all(form.agrees(parts, chosen, left).values()):
             tilings = chosen
     say("speed")
-    pays = form.what_pays(parts, tilings, tuning.milliseconds)
-    return {"tilings": asdict(tilings), "right": right, "pays": {part: right[part] and pays[part] for part in PARTS}}
+    pays = form.what_pays(parts, tilings, tuning.milliseconds, left)
+    return {"tilings": asdict(tilings), "right": right, "pays": dict.fromkeys(PARTS, False) | pays}
 
 
 def main(arguments: list[str] | None = None) -> int:
