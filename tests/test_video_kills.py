@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.stress.kills import CALL
 from vsapisr.config import UpscaleConfig
 from vsapisr.video.run import upscale_video
 from vsapisr.video.settings import VideoSettings
@@ -30,9 +31,6 @@ from typer.testing import CliRunner
 
 from vsapisr.cli.inputs import jobs
 from vsapisr.cli.videos import app
-
-CALL = "import sys; from vsapisr.cli import main; sys.argv = ['vsapisr', *sys.argv[1:]]; main()"
-
 
 STEPS = """
 import signal
