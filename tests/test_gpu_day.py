@@ -61,7 +61,7 @@ def test_crops_belong_together() -> None:
     """A picture whose small form is its quarter: every crop of it too, turned and mirrored alike."""
     small = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
     sample = pack.Sample(small.repeat(4, 0).repeat(4, 1), {kind: [small] for kind in pack.KINDS})
-    crops = training.Crops([sample], "fidelity", torch.device("cpu"), 24, 1)
+    crops = training.Crops([sample], training.GOALS["fidelity"].easy, torch.device("cpu"), 24, 1)
     low, high = crops.batch(16)
     assert low.shape == (16, 3, 24, 24) and torch.equal(low.repeat_interleave(4, 2).repeat_interleave(4, 3), high)
     assert len({tuple(one[:, 0, 0].tolist()) for one in low}) > 8
@@ -70,7 +70,7 @@ def test_crops_belong_together() -> None:
 def options(packed: Path, out: Path, **more: object) -> Namespace:
     return Namespace(
         goal="fidelity", pack=packed, out=out, init="fidelity", seconds=14.0, device="cpu", batch=1, patch=16, seed=0,
-        compile=False, warm=False, begun=None, **more,
+        compile=False, warm=False, begun=None, name=None, easy=None, loss="colour=0.5", **more,
     )  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def test_training_against_the_clock(packed: Path, tmp_path: Path, monkeypatch: p
     names = ("fidelity", tmp_path / "fidelity.safetensors", tmp_path / "fidelity-last.safetensors")
     before, average, last = (list(weights.load(weights.find(str(name))).parameters()) for name in names)
     moved = [max((a - b).abs().max().item() for a, b in zip(before, now)) for now in (average, last)]
+    told = weights.contents(tmp_path / "fidelity.safetensors").metadata
+    assert json.loads(told["loss"])["colour"] == 0.5
     assert 2 <= done["iteration"] == done["crops"] and 0 < moved[1] < 0.01 and moved[0] < 0.01
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "fidelity-last.safetensors", "fidelity.safetensors", "gpu_day.jsonl",

@@ -15,7 +15,7 @@ from train.losses.features import LAYERS, FeatureNetwork, empty
 from train.losses.gan import discriminator_terms, generator_gan
 from train.losses.generator import GeneratorLoss
 from train.losses.perceptual import PerceptualLoss
-from train.losses.pixel import l1, mse, overshoot
+from train.losses.pixel import l1, lines, mse, overshoot
 from train.losses.random_features import deviation, pictures
 from train.model.discriminator import Discriminator
 from train.settings import build
@@ -191,6 +191,28 @@ def test_overshoot_is_what_lies_beyond_the_range_near_by():
     terms["overshoot"].backward()
     columns = fake.grad.sum((0, 1, 2))
     assert columns[10] < 0 < columns[13] and not columns[[5, 11, 12, 20]].any(), "halos shrink, the edge is left alone"
+
+
+def test_lines_count_by_their_depth_and_not_by_their_place():
+    """A dark line of two pixels: moved by a pixel it costs little, faint or blurred much more; light ones as dark."""
+    line = torch.full((1, 3, 45, 45), 0.8)
+    line[..., 20:22] = 0.2
+    faint, blurred = line.clone(), (line.roll(1, 3) + line + line.roll(-1, 3)) / 3
+    faint[..., 20:22] = 0.5
+    assert lines(line, line) == 0 and lines(line, torch.full_like(line, 0.8)) > 0
+    assert lines(line, line.roll(1, 3)) < 0.5 * lines(line, faint)
+    assert lines(line.roll(1, 3), line) < lines(blurred, line) < lines(torch.full_like(line, 0.8), line)
+    torch.testing.assert_close(lines(1 - line, 1 - faint), lines(line, faint))
+    half = lines(line.half(), faint.half())
+    assert half.dtype == torch.float32
+    fake = faint.requires_grad_()
+    terms = GeneratorLoss(LossConfig(l1=0, perceptual=0, adversarial=0, lines=3))(fake, line)
+    assert terms.keys() == {"lines"}
+    torch.testing.assert_close(terms["lines"], 3 * lines(fake, line))
+    terms["lines"].backward()
+    assert (fake.grad[..., 20:22] > 0).any(), "the line gets darker"
+    with pytest.raises(ValueError, match="shapes differ"):
+        lines(line, line[..., 1:])
 
 
 def test_chroma_is_that_of_cielab():

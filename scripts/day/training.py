@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,13 @@ class Goal:
     """Of the discriminator."""
     decay: float
     loss: LossConfig
-    enhanced: bool
+    enhanced: bool = False
     """The target is the pseudo-GT."""
 
 
 GOALS = {
     "fidelity": Goal(
-        "fidelity", 0.8, 2e-4, 0, 0.997, LossConfig(l1=0, mse=10, colour=0.8, perceptual=0, adversarial=0), False
+        "fidelity", 0.8, 2e-4, 0, 0.997, LossConfig(l1=0, mse=10, colour=0.8, perceptual=0, adversarial=0)
     ),
     "restore": Goal(
         "restore",
@@ -64,7 +64,6 @@ GOALS = {
         4e-4,
         0.997,
         LossConfig(l1=1, colour=1.0, perceptual=0.5, photographs=0, adversarial=0.2, overshoot=2, features="drawings"),
-        False,
     ),
 }
 
@@ -72,14 +71,14 @@ GOALS = {
 class Crops:
     """Random crops of what is on the device: (B, 3, p, p) and (B, 3, 4p, 4p) in [0, 1]."""
 
-    def __init__(self, samples: list[Sample], goal: str, device: torch.device, patch: int, seed: int):
+    def __init__(self, samples: list[Sample], easy: float, device: torch.device, patch: int, seed: int):
         def there(image: np.ndarray) -> Tensor:
             return torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device)
 
         self.pictures = [
             (there(s.gt), {kind: [there(small) for small in s.small[kind]] for kind in KINDS}) for s in samples
         ]
-        self.easy = GOALS[goal].easy
+        self.easy = easy
         area = np.array([s.gt.shape[0] * s.gt.shape[1] for s in samples], np.float64)
         self.share, self.patch, self.rng = area / area.sum(), patch, np.random.default_rng(seed)
 
@@ -147,10 +146,10 @@ def psnr(model: GRL, samples: list[Sample], device: torch.device) -> dict[str, f
 class Trainer:
     """Networks, optimizers and losses of one goal."""
 
-    def __init__(self, goal: str, init: str | None, device: torch.device, seed: int):
+    def __init__(self, goal: Goal, device: torch.device, seed: int):
         torch.manual_seed(seed)
-        self.goal, self.device = GOALS[goal], device
-        self.model = weights.load(weights.find(init or self.goal.init)).to(device).requires_grad_(True).train()
+        self.goal, self.device = goal, device
+        self.model = weights.load(weights.find(goal.init)).to(device).requires_grad_(True).train()
         self.model.memory_format = torch.channels_last
         self.blocks = [module for module in self.model.modules() if isinstance(module, Block)]
         for block in self.blocks:  # as the recipes of the shipped weights have it; compiled, they are one code then
@@ -158,10 +157,10 @@ class Trainer:
         self.ema, self.losses = EMA(self.model, self.goal.decay), GeneratorLoss(self.goal.loss).to(device)
         self.networks: list[nn.Module] = [self.model]
         if self.goal.loss.adversarial:
-            self.networks.append(Discriminator(32).to(device).train())
+            self.networks.append(Discriminator(32).to(device).to(memory_format=torch.channels_last).train())
         self.rates = [self.goal.rate, self.goal.judge_rate][: len(self.networks)]
         self.optimizers = [
-            torch.optim.Adam(network.parameters(), rate, betas=(0.9, 0.99))
+            torch.optim.Adam(network.parameters(), rate, betas=(0.9, 0.99), fused=device.type == "cuda" or None)
             for network, rate in zip(self.networks, self.rates)
         ]
         self.skipped = 0
@@ -195,10 +194,10 @@ class Trainer:
             self.skipped += 1
         return terms
 
-    def save(self, folder: Path, name: str, told: dict[str, Any]) -> int:
+    def save(self, folder: Path, name: str, iteration: int) -> int:
         """Average and weights as they are, in half precision; bytes."""
-        total = 0
-        metadata = described(self.model.config) | {key: str(value) for key, value in told.items()}
+        told = {"iteration": str(iteration), "init": self.goal.init, "loss": json.dumps(asdict(self.goal.loss))}
+        metadata, total = described(self.model.config) | told, 0
         for suffix, network in (("", self.ema.average), ("-last", self.model)):
             data = save({k: v.detach().half().cpu().contiguous() for k, v in network.state_dict().items()}, metadata)
             write_atomically(folder / f"{name}{suffix}.safetensors", data)
@@ -261,18 +260,30 @@ def features_in_place(pack: Pack) -> None:
         (folder / "hub/checkpoints" / name).write_bytes(data)
 
 
+def goal_of(options: argparse.Namespace) -> Goal:
+    """What was asked for, with all its values."""
+    goal = GOALS[options.goal]
+    loss: dict[str, Any] = {}
+    for part in filter(None, options.loss.split(",")):
+        name, _, weight = part.partition("=")
+        loss[name] = float(weight)
+    easy = goal.easy if options.easy is None else options.easy
+    return replace(goal, init=options.init or goal.init, easy=easy, loss=replace(goal.loss, **loss))
+
+
 def train(options: argparse.Namespace) -> None:
     spent = time.time() - options.begun if options.begun else 0.0  # on importing, which can take long
     options.out.mkdir(parents=True, exist_ok=True)
     device, end = torch.device(options.device), time.monotonic() + options.seconds - spent
-    log, cuda = Log(options.out, options.goal), options.device == "cuda"
+    goal, name = goal_of(options), options.name or options.goal
+    log, cuda = Log(options.out, name), options.device == "cuda"
     pack = read(options.pack, os.cpu_count() or 2)
     features_in_place(pack)
     samples = pack.drawings
-    if GOALS[options.goal].enhanced:
+    if goal.enhanced:
         samples = with_lines(samples, 0.15 * options.seconds)
-    crops = Crops(samples, options.goal, device, options.patch, options.seed)
-    trainer = Trainer(options.goal, options.init, device, options.seed)
+    crops = Crops(samples, goal.easy, device, options.patch, options.seed)
+    trainer = Trainer(goal, device, options.seed)
     shown = pack.validation if cuda else pack.validation[:1]
     log("ready", drawings=len(samples), megapixels=round(sum(s.gt.shape[0] * s.gt.shape[1] for s in samples) / 1e6, 1))
     if options.compile:
@@ -291,14 +302,12 @@ def train(options: argparse.Namespace) -> None:
         iteration += 1
         if iteration == 1 or now - saved > SAVE_SECONDS:
             saved = now
-            told = {"goal": options.goal, "iteration": iteration, "init": options.init or trainer.goal.init}
-            size = trainer.save(options.out, options.goal, told)
+            size = trainer.save(options.out, name, iteration)
             log("saved", iteration=iteration, bytes=size, skipped=trainer.skipped,
                 **{key: round(value.item(), 6) for key, value in terms.items()})  # fmt: skip
     settle(device)
     rate = iteration / (time.monotonic() - begin)
-    told = {"goal": options.goal, "iteration": iteration, "init": options.init or trainer.goal.init}
-    trainer.save(options.out, options.goal, told)
+    trainer.save(options.out, name, iteration)
     log("done", iteration=iteration, per_second=round(rate, 2), crops=iteration * options.batch)
     if time.monotonic() < end:
         log("validation", iteration=iteration, **psnr(trainer.ema.average, shown, device))
@@ -309,7 +318,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("goal", choices=GOALS)
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", help="of the files that are written; the goal's")
     parser.add_argument("--init", help="weights to begin with, instead of the goal's own")
+    parser.add_argument("--easy", type=float, help="probability of the easy degradation, instead of the goal's own")
+    parser.add_argument("--loss", default="", help="NAME=WEIGHT,...: weights of the loss, instead of the goal's own")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--begun", type=float, help="when the seconds began, in those since 1970; now")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")

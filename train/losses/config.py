@@ -18,9 +18,9 @@ TWINS = {"pretrained": ("vgg", "resnet"), "random": ("vgg", "resnet"), "drawings
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Loss = l1 * L1 + mse * MSE + colour * L_colour + overshoot * L_overshoot + perceptual * (resnet * L_resnet +
-    vgg * L_vgg) + adversarial * L_adv. With ``features = "drawings"`` the networks are "drawings" and "photographs"
-    instead.
+    """Loss = l1 * L1 + mse * MSE + colour * L_colour + overshoot * L_overshoot + lines * L_lines + perceptual *
+    (resnet * L_resnet + vgg * L_vgg) + adversarial * L_adv. With ``features = "drawings"`` the networks are "drawings"
+    and "photographs" instead.
 
     Stage 1 has ``perceptual`` and ``adversarial`` at 0. A term of weight 0 is not computed and its network not built.
     """
@@ -36,6 +36,8 @@ class LossConfig:
     """
     overshoot: float = 0.0
     """Mean of what lies beyond the target's range near by, which is not in the paper: against halos along edges."""
+    lines: float = 0.0
+    """Difference of how deep lines are in squares of 16x16 pixels, which is not in the paper: against faint lines."""
     perceptual: float = 0.5
     resnet: float = 1.0
     vgg: float = 1.0
@@ -69,7 +71,7 @@ class LossConfig:
     features_seed: int = 0
 
     def __post_init__(self) -> None:
-        pixels, networks = ("l1", "mse", "colour", "overshoot"), ("resnet", "vgg", "drawings", "photographs")
+        pixels, networks = ("l1", "mse", "colour", "overshoot", "lines"), ("resnet", "vgg", "drawings", "photographs")
         for key in (*pixels, "perceptual", *networks, "adversarial"):
             value = getattr(self, key)
             check(math.isfinite(value) and value >= 0, key, value, "a number, not negative")

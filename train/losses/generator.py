@@ -12,15 +12,15 @@ from .features import LAYERS, NORMALISATION, FeatureNetwork, empty
 from .files import load
 from .gan import generator_gan
 from .perceptual import PerceptualLoss
-from .pixel import l1, mse, overshoot
+from .pixel import l1, lines, mse, overshoot
 from .random_features import initialise
 
 __all__ = ["GeneratorLoss"]
 
 
 class GeneratorLoss(nn.Module):
-    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "colour", "overshoot", one of each feature network
-    ("vgg", "resnet" or "drawings", "photographs"), "adversarial"; the loss is their sum.
+    """(output, target, fake_scores) -> weighted scalars "l1", "mse", "colour", "overshoot", "lines", one of each
+    feature network ("vgg", "resnet" or "drawings", "photographs"), "adversarial"; the loss is their sum.
 
     ``output``, ``target``: (B, 3, H, W) RGB, the target in [0, 1] (the pseudo-GT). ``fake_scores``: the discriminator's
     maps of ``output``, with a graph. A term is left out when its weight is 0, and "adversarial" also without scores.
@@ -66,6 +66,8 @@ class GeneratorLoss(nn.Module):
             terms["colour"] = self.config.colour * colour(output, target)
         if self.config.overshoot:
             terms["overshoot"] = self.config.overshoot * overshoot(output, target)
+        if self.config.lines:
+            terms["lines"] = self.config.lines * lines(output, target)
         for name, loss in self.perceptual.items():
             terms[name] = loss(output, target)
         if self.config.adversarial and fake_scores is not None:
