@@ -7,6 +7,7 @@ minutes on a CPU; looking costs as much as with a real one, so the gain is large
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -19,6 +20,7 @@ import vapoursynth as vs
 from scripts.cel import MIXED, SHOTS, Painter
 from scripts.clips import encode
 from scripts.stress.networks import small_network
+from scripts.worn import WEARS, wear
 from train.media.progress import Progress
 from vsapisr.config import UpscaleConfig
 from vsapisr.libav import url
@@ -30,6 +32,7 @@ from .timing import alternating, table, wall
 
 YUV420 = Format(YUV, 0, 8, 1, 1)
 SEGMENT = UpscaleConfig.interval
+FORMS = ("reuse=0", "reuse=1", "reuse=2", "whole frames")
 BARS = {"talk": {"reuse=1": 3.0}, "mixed": {"reuse=1": 1.8, "reuse=2": 2.3}}
 
 
@@ -39,17 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", type=float, default=1.0, help="of each shot, from its beginning")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--crf", type=int, default=18)
+    parser.add_argument("--wear", choices=WEARS, help="of the drawn clips (scripts/worn.py), instead of --crf alone")
     parser.add_argument(
         "--quality", type=int, default=0, metavar="N", help="frames to measure PSNR on, with the shipped network"
     )
     parser.add_argument("--thresholds", type=float, nargs="+", default=[1.0], help="of reuse=2, for the quality")
     parser.add_argument("--clips", nargs="+", default=["talk", "mixed", "noise"], choices=["talk", "mixed", "noise"])
+    parser.add_argument("--frames", type=int, default=0, help="at most, of each clip; 0: all")
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS, help="that are compared")
 
 
-def shots(name: str, part: float) -> list[tuple[str, int]]:
+def shots(name: str, options: argparse.Namespace) -> list[tuple[str, int]]:
     """(shot, frame) of each frame of a clip."""
     names = MIXED if name == "mixed" else (name,)
-    return [(shot, n) for shot in names for n in range(max(2, round(SHOTS[shot].frames * part)))]
+    places = [(shot, n) for shot in names for n in range(max(2, round(SHOTS[shot].frames * options.part)))]
+    return places[: options.frames or None]
 
 
 def drawn(name: str, options: argparse.Namespace, folder: Path) -> vs.VideoNode:
@@ -63,7 +70,11 @@ def drawn(name: str, options: argparse.Namespace, folder: Path) -> vs.VideoNode:
         clip = blank.std.ModifyFrame(blank, lambda n, f: filled(f.copy(), frames[n]))
     else:
         painter, path = Painter(options.height), folder / f"{name}.mkv"
-        encode(path, (painter.frame(*place) for place in shots(name, options.part)), crf=options.crf, audio=False)
+        pictures = (painter.frame(*place) for place in shots(name, options))
+        if options.wear:
+            wear(path, list(pictures), WEARS[options.wear])
+        else:
+            encode(path, pictures, crf=options.crf, audio=False)
         clip = vs.core.bs.VideoSource(url(path), cachepath=str(folder / name))
     kept = [frame.copy() for frame in clip.frames()]
     return clip.std.ModifyFrame(clip.std.BlankClip(), lambda n, f: kept[n])
@@ -75,7 +86,7 @@ def filled(frame: vs.VideoFrame, planes: list[np.ndarray]) -> vs.VideoFrame:
     return frame
 
 
-def forms(clip: vs.VideoNode, model: str) -> dict[str, dict]:
+def forms(clip: vs.VideoNode, model: str, names: list[str]) -> dict[str, dict]:
     """Arguments of what is compared."""
     whole = [-(-clip.width // 8) * 8, -(-clip.height // 8) * 8]
     given = {
@@ -84,7 +95,7 @@ def forms(clip: vs.VideoNode, model: str) -> dict[str, dict]:
         "reuse=2": {"reuse": 2},
         "whole frames": {"reuse": 0, "tilesize": whole},
     }
-    return {name: {"model": model} | arguments for name, arguments in given.items()}
+    return {name: {"model": model} | given[name] for name in names}
 
 
 def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str) -> dict:
@@ -96,7 +107,7 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
             frame.props["ApisrReused"] for frame in clip.apisr.Upscale(**arguments).frames(prefetch=2)
         )
 
-    given = forms(clip, model)
+    given = forms(clip, model, options.forms)
     for form, arguments in given.items():  # not measured; a whole clip would take as long as a measurement
         play(form, clip[:2], arguments)
     runs = {
@@ -106,10 +117,9 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
     result, rows = {}, []
     for form, found in seconds.items():
         rate = clip.num_frames / statistics.median(found)
-        ratio = statistics.median(a / b for a, b in zip(seconds["reuse=0"], found))
-        against = statistics.median(a / b for a, b in zip(seconds["whole frames"], found))
+        ratio, against = (over(seconds, other, found) for other in ("reuse=0", "whole frames"))
         result[form] = {"fps": rate, "against_reuse_0": ratio, "against_whole_frames": against, "reused": shares[form]}
-        bar = BARS.get(name, {}).get(form)
+        bar = None if options.wear else BARS.get(name, {}).get(form)
         rows.append(
             [
                 form,
@@ -124,6 +134,11 @@ def speed(name: str, clip: vs.VideoNode, options: argparse.Namespace, model: str
     return result
 
 
+def over(seconds: dict[str, list[float]], other: str, found: list[float]) -> float:
+    """Median of the turns' ratios: how many times as fast as ``other``; NaN where that was not asked for."""
+    return statistics.median(a / b for a, b in zip(seconds.get(other, [math.nan] * len(found)), found))
+
+
 def looking(clip: vs.VideoNode, result: dict) -> dict:
     """What is done besides upscaling, and its share of a frame's time."""
     found: dict[str, list[float]] = {"signature": [], "hold": []}
@@ -135,6 +150,8 @@ def looking(clip: vs.VideoNode, result: dict) -> dict:
         found["hold"].append(wall(lambda segment=segment: held(segment, YUV420, 1.0)) / len(segment))
     shares = {}
     for name, form in (("signature", "reuse=1"), ("hold", "reuse=2")):
+        if form not in result:
+            continue
         seconds = statistics.median(found[name])
         shares[name] = {"milliseconds": seconds * 1e3, "share": seconds * result[form]["fps"]}
         print(f"  {name}: {seconds * 1e3:.2f} ms a frame, {shares[name]['share']:.2%} of the time with {form}")
@@ -163,7 +180,7 @@ def quality(name: str, clip: vs.VideoNode, options: argparse.Namespace) -> dict:
             return got
 
         plain = enlarged(reuse=0)
-        clean = [grey(original.frame(*shots(name, options.part)[n])) for n in wanted]
+        clean = [grey(original.frame(*shots(name, options)[n])) for n in wanted]
         before = statistics.fmean(map(psnr, plain, clean))
         for threshold in options.thresholds:
             near = enlarged(reuse=2, threshold=threshold)
