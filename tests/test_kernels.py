@@ -26,7 +26,9 @@ from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock  # noqa
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
 from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes  # noqa: E402
 from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings  # noqa: E402
+from vsapisr.networks.cuda.kernels.guard import keep as by_kernel  # noqa: E402
 from vsapisr.networks.grl import GRL, GRLConfig, shift_mask  # noqa: E402
+from vsapisr.picture.guard import keep  # noqa: E402
 
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 TOLERANCE = {torch.float32: 2e-5, torch.float16: 0.004}
@@ -165,6 +167,23 @@ def test_first_convolution(dtype: torch.dtype) -> None:
         close(normed, net.norm_start(want), dtype, factor=2)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16] if CUDA else [*TOLERANCE, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 9), (13, 7), (9, 136)])
+def test_the_guard(dtype: torch.dtype, height: int, width: int) -> None:
+    """What torch's operators give, up to a rounding between their two steps; flat areas exactly."""
+    made = torch.Generator().manual_seed(width)
+    source = torch.rand(3, 3, height, width, generator=made)
+    source[1] = source[1, :, :1, :1]
+    source[2] = source[2, :1] / 8
+    enlarged = torch.randn(3, 3, 4 * height, 4 * width, generator=made)
+    small, large = source.to(dtype), enlarged.to(dtype)
+    want = keep(large.float().clone(), small.float())
+    got = by_kernel(large.clone().to(DEVICE), small.to(DEVICE)).cpu()
+    step = torch.finfo(dtype).eps
+    torch.testing.assert_close(got.float(), want, atol=step, rtol=step)
+    assert torch.equal(got[1], small[1, :, :1, :1].expand_as(got[1])) and not torch.equal(got, large)
+
+
 @types
 def test_the_whole_network(dtype: torch.dtype) -> None:
     """Within 2e-4 of the readable form in fp32, in strips of rows as well as whole, alone as well as in company."""
@@ -200,7 +219,7 @@ def test_form_for_cuda_uses_what_is_right(taken: GRL) -> None:
     image = torch.rand(1, 3, 7, 8)
     with torch.inference_mode():
         torch.testing.assert_close(form(image.to(DEVICE)).float().cpu(), taken(image), atol=LARGEST, rtol=0)
-    assert form.batch_invariant and form.parts == {"body": "kernels", "tail": "kernels"}
+    assert form.batch_invariant and form.parts == dict.fromkeys(verdict.PARTS, "kernels")
 
 
 @pytest.mark.parametrize("failure", ["wrong", "raises"])
@@ -223,7 +242,7 @@ def test_form_for_cuda_does_without_what_is_wrong(
         form = GRLCuda(taken, DTYPE, DEVICE, use="kernels")
         torch.testing.assert_close(form(image.to(DEVICE)).float().cpu(), taken(image), atol=LARGEST, rtol=0)
         form(image.to(DEVICE))
-    assert not form.batch_invariant and form.parts == {"body": "plain", "tail": "plain"}
+    assert not form.batch_invariant and form.parts == {"body": "plain", "tail": "plain", "guard": "kernels"}
     words = [record.getMessage() for record in caplog.records]
     assert len(words) == 2 and "going on without" in words[0] and "the fast tail is inaccurate" in words[1]
 
@@ -287,12 +306,13 @@ def test_a_trial(taken: GRL, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, said = Tilings(window=BlockTiling(warps=8)), []
     monkeypatch.setattr(grl_cuda, "TIMED", (1, 3, 8, 8))
     monkeypatch.setattr(tuning, "measure", lambda grl, dtype, device, chooser: chosen)
-    times = iter((2.0, 1.0))  # of the tail alone: a body that died is not run again
+    times = iter((2.0, 1.0, 1.0, 2.0))  # of tail and guard: a body that died is not run again
     monkeypatch.setattr(tuning, "milliseconds", lambda run: run() is None or next(times))
     with torch.inference_mode():
         found = trial.trial(taken, DTYPE, DEVICE, ["body"], said.append)
-    assert said == ["tail", "chosen", "speed"] and tuning.tilings_from(found["tilings"]) == chosen
-    assert found["right"] == {"body": False, "tail": True} and found["pays"] == {"body": False, "tail": False}
+    assert said == ["tail", "guard", "chosen", "speed"] and tuning.tilings_from(found["tilings"]) == chosen
+    assert found["right"] == {"body": False, "tail": True, "guard": True}
+    assert found["pays"] == {"body": False, "tail": False, "guard": True}
 
 
 def test_a_trial_where_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +348,8 @@ def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch, caplog) 
 
 
 @pytest.mark.parametrize(
-    ("capability", "kind", "only"), [(90, "fp16", "window,block,conv,phases,hr,first,last"), (80, "bf16", "window,hr")]
+    ("capability", "kind", "only"),
+    [(90, "fp16", "window,block,conv,phases,hr,first,last,guard"), (80, "bf16", "window,hr")],
 )
 def test_kernels_compile_for_devices_that_are_not_here(capability: int, kind: str, only: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -63,7 +63,9 @@ GOALS = {
         1e-4,
         4e-4,
         0.997,
-        LossConfig(l1=1, colour=1.0, perceptual=0.5, photographs=0, adversarial=0.2, overshoot=2, features="drawings"),
+        LossConfig(
+            l1=1, colour=1.0, perceptual=0.5, photographs=0, adversarial=0.2, overshoot=5, lines=6, features="drawings"
+        ),
     ),
 }
 

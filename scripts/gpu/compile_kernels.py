@@ -19,7 +19,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vsapisr.networks.cuda.kernels import block, conv, ends
+from vsapisr.networks.cuda.kernels import block, conv, ends, guard
 from vsapisr.networks.cuda.kernels.conv import PADDED_PLANES
 from vsapisr.networks.cuda.kernels.tuning import BLOCK_TILINGS, CONV_TILINGS, WINDOW_TILINGS
 
@@ -28,7 +28,21 @@ TABLES = {"positions", "gather", "spread"}  # in fp16 unless that is fp32
 TENSORS = (
     WIDE
     | TABLES
-    | {"x", "out", "shifted", "matrices", "weight", "residual", "last", "planes", "image", "features", "normed"}
+    | {
+        "x",
+        "out",
+        "shifted",
+        "matrices",
+        "weight",
+        "residual",
+        "last",
+        "planes",
+        "image",
+        "features",
+        "normed",
+        "source",
+        "enlarged",
+    }
 )
 
 
@@ -51,6 +65,7 @@ def variants(every: bool) -> Iterator[tuple[str, object, dict[str, object], dict
             yield name, conv.conv_kernel, layout | constants, {"num_warps": tiling.warps}
     yield "first", ends.first_kernel, {"C": 64, "BLOCK": ends.PIXELS}, {"num_warps": 4}
     yield "last", ends.last_kernel, {"BLOCK": ends.COLUMNS}, {"num_warps": 4}
+    yield "guard", guard.guard_kernel, guard.CONSTANTS, {"num_warps": 4}
 
 
 def signature(kernel: object, constants: dict[str, object], kind: str) -> dict[str, str]:
@@ -90,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.gpu.compile_kernels", description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, default=90, help="compute capability times ten (%(default)s)")
     parser.add_argument("--type", choices=("fp16", "bf16", "fp32"), default="fp16")
-    parser.add_argument("--only", help="names with commas between: window,block,conv,phases,hr,first,last")
+    parser.add_argument("--only", help="names with commas between: window,block,conv,phases,hr,first,last,guard")
     parser.add_argument(
         "--every", action="store_true", help="every layout that is tried on a device, not the first alone"
     )

@@ -67,7 +67,8 @@ def _lines_in(image: Tensor) -> Tensor:
     grey = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     both = torch.stack([grey, -grey], 1)
     widened = max_pool2d(both, LINE, 1, LINE // 2)
-    closed = -max_pool2d(-widened, LINE, 1, LINE // 2)
+    # Without a gradient: a line is to get darker, and what is around it not lighter, which would be a halo.
+    closed = -max_pool2d(-widened, LINE, 1, LINE // 2).detach()
     return (avg_pool2d((closed - both).square(), SQUARE, SQUARE // 4) + TINY).sqrt()
 
 

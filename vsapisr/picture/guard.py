@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .colour import KR_KB
 
-__all__ = ["keep_colours", "keep_flat"]
+__all__ = ["keep", "keep_colours", "keep_flat"]
 
 RADIUS = 3  # source pixels
 SPAN_SHARE = 0.5  # of the span, allowed beyond it
@@ -68,6 +68,11 @@ def limits(source: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         )
         result.append((least, most, margin))
     return result
+
+
+def keep(enlarged: Tensor, source: Tensor) -> Tensor:
+    """Both, in place; arguments as of :func:`keep_colours`."""
+    return keep_flat(keep_colours(enlarged, source), source)
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from vsapisr.networks.cuda.faults import fatal
 from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
+from vsapisr.picture.guard import keep
 
 if TYPE_CHECKING:  # Triton need not be there
     from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings
@@ -49,10 +50,11 @@ def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
 
 @dataclass(frozen=True)
 class Parts:
-    """The network by kernels."""
+    """The network by kernels, and the guard of its colours."""
 
     body: KernelBody
     tail: KernelTail
+    guard: Callable[[Tensor, Tensor], Tensor]
 
 
 class GRLCuda(nn.Module):
@@ -71,6 +73,7 @@ class GRLCuda(nn.Module):
         self.config, self.dtype, self.device, self.use = grl.config, dtype, device, use
         self.kernel_body: Callable[[Tensor], Tensor] | None = None
         self.kernel_tail: Callable[[Tensor, int, int], Tensor] | None = None
+        self.kernel_guard: Callable[[Tensor, Tensor], Tensor] | None = None
         self.lock, self.ready = threading.Lock(), False
         self._source: GRL | None = grl
 
@@ -88,7 +91,8 @@ class GRLCuda(nn.Module):
     @property
     def parts(self) -> dict[str, str]:
         """What runs: ``kernels`` or ``plain`` for each part."""
-        return {"body": "kernels" if self.kernel_body else "plain", "tail": "kernels" if self.kernel_tail else "plain"}
+        used = {"body": self.kernel_body, "tail": self.kernel_tail, "guard": self.kernel_guard}
+        return {part: "kernels" if kernels else "plain" for part, kernels in used.items()}
 
     def held(self, batch: int, height: int, width: int) -> object:
         """See :meth:`GRLInference.held`."""
@@ -121,7 +125,7 @@ class GRLCuda(nn.Module):
                     log.warning(
                         "fast kernels cannot be used on %s, going on without: %s", self.device, first_line(error)
                     )
-                    self.kernel_body = self.kernel_tail = None
+                    self.kernel_body = self.kernel_tail = self.kernel_guard = None
             self.ready = True
 
     def take_kernels(self, grl: GRL) -> None:
@@ -141,21 +145,29 @@ class GRLCuda(nn.Module):
             self.kernel_body = lambda image: parts.body(image, tilings)
         if right.get("tail"):
             self.kernel_tail = lambda x, height, width: parts.tail(x, height, width, tilings)
+        if right.get("guard"):
+            self.kernel_guard = parts.guard
         for part, kind in self.parts.items():
             log.info("%s on %s: %s", part, self.device, "kernels" if kind == "kernels" else "plain form")
 
     def made(self, grl: GRL) -> Parts:
         from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail
+        from vsapisr.networks.cuda.kernels.guard import keep as keep_by_kernel
 
         grl = copy.deepcopy(grl).to("cpu").float().eval().requires_grad_(False)
         with torch.no_grad():
-            return Parts(KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device))
+            return Parts(
+                KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device), keep_by_kernel
+            )
 
     def agrees(self, parts: Parts, tilings: Tilings, names: Sequence[str]) -> dict[str, bool]:
         """Whether each of ``names`` gives what the plain form gives."""
         trial = torch.rand(TRIAL, generator=torch.Generator().manual_seed(0)).to(self.device, self.dtype)
         features = self.plain_body(trial)
         height, width = 4 * TRIAL[2], 4 * TRIAL[3] - 4
+        made_up = 2 * torch.rand(*TRIAL[:2], 4 * TRIAL[2], 4 * TRIAL[3], device=self.device, dtype=self.dtype) - 0.5
+        quiet = trial.clone()
+        quiet[..., : TRIAL[3] // 2] = 0.5
         strip = 16 * features.numel() * features.element_size() // 3  # of several strips
         calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
             "body": (lambda: parts.body(trial, tilings), lambda: features),
@@ -163,6 +175,7 @@ class GRLCuda(nn.Module):
                 lambda: parts.tail(features, height, width, tilings, strip),
                 lambda: self.plain_tail(features, height, width),
             ),
+            "guard": (lambda: parts.guard(made_up.clone(), quiet), lambda: keep(made_up.clone(), quiet)),
         }
         return {name: self.same(name, *calls[name]) for name in names}
 
@@ -202,14 +215,22 @@ class GRLCuda(nn.Module):
         """Whether each of ``names`` is faster than the plain one."""
         image = torch.rand(TIMED, device=self.device, dtype=self.dtype)
         features, side = self.plain_body(image), 4 * TIMED[2]
+        enlarged = torch.rand(*TIMED[:2], side, side, device=self.device, dtype=self.dtype)
         calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
             "body": (lambda: parts.body(image, tilings), lambda: self.plain_body(image)),
             "tail": (
                 lambda: parts.tail(features, side, side, tilings),
                 lambda: self.plain_tail(features, side, side),
             ),
+            "guard": (lambda: parts.guard(enlarged, image), lambda: keep(enlarged, image)),
         }
         return {name: milliseconds(calls[name][0]) < milliseconds(calls[name][1]) for name in names}
+
+    def keep(self, enlarged: Tensor, source: Tensor) -> Tensor:
+        """See :func:`vsapisr.picture.guard.keep`; after a call of the network."""
+        if self.kernel_guard and enlarged.is_contiguous() and source.is_contiguous():
+            return self.kernel_guard(enlarged, source)
+        return keep(enlarged, source)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
