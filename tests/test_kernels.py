@@ -21,13 +21,14 @@ pytest.importorskip("triton")
 from tests.networks import perturbed  # noqa: E402
 from vsapisr.networks.cuda import grl_cuda, trial  # noqa: E402
 from vsapisr.networks.cuda.grl_cuda import GRLCuda  # noqa: E402
-from vsapisr.networks.cuda.kernels import block, tuning, verdict  # noqa: E402
+from vsapisr.networks.cuda.kernels import block, samples, tuning, verdict  # noqa: E402
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock  # noqa: E402
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows  # noqa: E402
 from vsapisr.networks.cuda.kernels.ends import PackedFirst, sum_planes  # noqa: E402
 from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail, Tilings  # noqa: E402
 from vsapisr.networks.cuda.kernels.guard import keep as by_kernel  # noqa: E402
 from vsapisr.networks.grl import GRL, GRLConfig, shift_mask  # noqa: E402
+from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format, from_rgb  # noqa: E402
 from vsapisr.picture.guard import keep  # noqa: E402
 
 DEVICE = torch.device("cuda" if CUDA else "cpu")
@@ -184,6 +185,36 @@ def test_the_guard(dtype: torch.dtype, height: int, width: int) -> None:
     assert torch.equal(got[1], small[1, :, :1, :1].expand_as(got[1])) and not torch.equal(got, large)
 
 
+FORMATS = [
+    (Format(YUV, 0, 8, 1, 1), Colour(1, False)),
+    (Format(YUV, 0, 10, 1, 0), Colour(6, True, 2)),
+    (Format(YUV, 0, 16, 0, 0), Colour(9, False)),
+    (Format(YUV, 0, 8, 2, 2), Colour(5, False, 1)),
+    (Format(YUV, 1, 32, 1, 1), Colour(1, False, 4)),
+    (Format(RGB, 0, 8), Colour(0, True)),
+    (Format(RGB, 1, 16), Colour(0, True)),
+    (Format(GRAY, 0, 16), Colour(6, False)),
+]
+
+
+@pytest.mark.parametrize(("format", "colour"), FORMATS)
+@pytest.mark.parametrize("margin", [(0, 0, 0, 0), (4, 8, 12, 4)])
+def test_samples(format: Format, colour: Colour, margin: tuple[int, int, int, int]) -> None:
+    """What torch's operators give, up to the order of sums; of a view, with values beyond [0, 1] and no numbers."""
+    made = torch.Generator().manual_seed(format.bits_per_sample)
+    wide = 1.4 * torch.rand(1, 3, 32, 60, generator=made) - 0.2
+    wide[..., 7, 9], wide[..., 8, 30], wide[..., 20, 3] = torch.nan, torch.inf, -torch.inf
+    rgb = wide.to(DTYPE)[..., :52]
+    got = samples.from_rgb(rgb.to(DEVICE), format, colour, margin)
+    for plane, want in zip(got, from_rgb(rgb, format, colour, margin), strict=True):
+        assert plane.dtype == want.dtype and plane.shape == want.shape
+        apart = (plane.cpu().double() - want.double()).abs()
+        if format.sample_type:
+            assert apart.max() < (1e-6 if format.bits_per_sample == 32 else 1e-3)
+        else:
+            assert apart.max() <= 1 and (apart > 0).double().mean() < (0.01 if format.bits_per_sample < 16 else 0.05)
+
+
 @types
 def test_the_whole_network(dtype: torch.dtype) -> None:
     """Within 2e-4 of the readable form in fp32, in strips of rows as well as whole, alone as well as in company."""
@@ -242,7 +273,12 @@ def test_form_for_cuda_does_without_what_is_wrong(
         form = GRLCuda(taken, DTYPE, DEVICE, use="kernels")
         torch.testing.assert_close(form(image.to(DEVICE)).float().cpu(), taken(image), atol=LARGEST, rtol=0)
         form(image.to(DEVICE))
-    assert not form.batch_invariant and form.parts == {"body": "plain", "tail": "plain", "guard": "kernels"}
+    assert not form.batch_invariant and form.parts == {
+        "body": "plain",
+        "tail": "plain",
+        "guard": "kernels",
+        "samples": "kernels",
+    }
     words = [record.getMessage() for record in caplog.records]
     assert len(words) == 2 and "going on without" in words[0] and "the fast tail is inaccurate" in words[1]
 
@@ -306,13 +342,13 @@ def test_a_trial(taken: GRL, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, said = Tilings(window=BlockTiling(warps=8)), []
     monkeypatch.setattr(grl_cuda, "TIMED", (1, 3, 8, 8))
     monkeypatch.setattr(tuning, "measure", lambda grl, dtype, device, chooser: chosen)
-    times = iter((2.0, 1.0, 1.0, 2.0))  # of tail and guard: a body that died is not run again
-    monkeypatch.setattr(tuning, "milliseconds", lambda run: run() is None or next(times))
+    times = iter((2.0, 1.0, 1.0, 2.0, 1.0, 2.0))  # of tail, guard, samples: a body that died is not run again
+    monkeypatch.setattr(tuning, "milliseconds", lambda run: (run(), next(times))[1])
     with torch.inference_mode():
         found = trial.trial(taken, DTYPE, DEVICE, ["body"], said.append)
-    assert said == ["tail", "guard", "chosen", "speed"] and tuning.tilings_from(found["tilings"]) == chosen
-    assert found["right"] == {"body": False, "tail": True, "guard": True}
-    assert found["pays"] == {"body": False, "tail": False, "guard": True}
+    assert said == ["tail", "guard", "samples", "chosen", "speed"] and tuning.tilings_from(found["tilings"]) == chosen
+    assert found["right"] == {"body": False, "tail": True, "guard": True, "samples": True}
+    assert found["pays"] == {"body": False, "tail": False, "guard": True, "samples": True}
 
 
 def test_a_trial_where_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +385,7 @@ def test_the_fastest_layout_that_works(monkeypatch: pytest.MonkeyPatch, caplog) 
 
 @pytest.mark.parametrize(
     ("capability", "kind", "only"),
-    [(90, "fp16", "window,block,conv,phases,hr,first,last,guard"), (80, "bf16", "window,hr")],
+    [(90, "fp16", "window,block,conv,phases,hr,first,last,guard,luma,chroma"), (80, "bf16", "window,hr")],
 )
 def test_kernels_compile_for_devices_that_are_not_here(capability: int, kind: str, only: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -19,12 +19,13 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from vsapisr.networks.cuda.kernels import block, conv, ends, guard
+from vsapisr.networks.cuda.kernels import block, conv, ends, guard, samples
 from vsapisr.networks.cuda.kernels.conv import PADDED_PLANES
 from vsapisr.networks.cuda.kernels.tuning import BLOCK_TILINGS, CONV_TILINGS, WINDOW_TILINGS
 
-WIDE = {"bias", "norm", "vectors", "scales", "mean"}  # in fp32 whatever the map's type is
+WIDE = {"bias", "norm", "vectors", "scales", "mean", "down", "across"}  # in fp32 whatever the map's type is
 TABLES = {"positions", "gather", "spread"}  # in fp16 unless that is fp32
+NUMBERS = {"slope", "red_part", "green_part", "blue_part", "scale", "offset", "most"}
 TENSORS = (
     WIDE
     | TABLES
@@ -42,6 +43,7 @@ TENSORS = (
         "normed",
         "source",
         "enlarged",
+        "rgb",
     }
 )
 
@@ -65,6 +67,10 @@ def variants(every: bool) -> Iterator[tuple[str, object, dict[str, object], dict
             yield name, conv.conv_kernel, layout | constants, {"num_warps": tiling.warps}
     yield "first", ends.first_kernel, {"C": 64, "BLOCK": ends.PIXELS}, {"num_warps": 4}
     yield "last", ends.last_kernel, {"BLOCK": ends.COLUMNS}, {"num_warps": 4}
+    for name, taps, factor in (("luma", 1, 1), ("chroma", 9, 2)):
+        layout = {"DOWN": taps, "ACROSS": taps, "FACTOR_Y": factor, "FACTOR_X": factor}
+        layout |= {"INTEGER": False, "BLOCK": samples.PIXELS}
+        yield name, samples.plane_kernel, layout, {"num_warps": 4}
     yield "guard", guard.guard_kernel, guard.CONSTANTS, {"num_warps": 4}
 
 
@@ -77,7 +83,7 @@ def signature(kernel: object, constants: dict[str, object], kind: str) -> dict[s
             table = "fp32" if kind == "fp32" else "fp16"
             types[name] = "*" + ("fp32" if name in WIDE else table if name in TABLES else kind)
         else:
-            types[name] = "fp32" if name == "slope" else "i32"
+            types[name] = "fp32" if name in NUMBERS else "i32"
     return types
 
 
@@ -105,7 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.gpu.compile_kernels", description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, default=90, help="compute capability times ten (%(default)s)")
     parser.add_argument("--type", choices=("fp16", "bf16", "fp32"), default="fp16")
-    parser.add_argument("--only", help="names with commas between: window,block,conv,phases,hr,first,last,guard")
+    parser.add_argument(
+        "--only", help="names with commas between: window,block,conv,phases,hr,first,last,guard,luma,chroma"
+    )
     parser.add_argument(
         "--every", action="store_true", help="every layout that is tried on a device, not the first alone"
     )

@@ -16,6 +16,8 @@ from scripts.gpu.throughput import chain as chain
 from vsapisr.engine.graphs import GraphedNetwork
 from vsapisr.networks.cuda.grl_cuda import GRLCuda
 from vsapisr.networks.grl_inference import GRLInference
+from vsapisr.picture.colour import YUV, Colour, Format, from_rgb
+from vsapisr.picture.guard import keep
 
 SIZES = {"256x256": (256, 256), "480p": (480, 854), "720p": (720, 1280), "1080p": (1080, 1920)}  # (height, width)
 TARGETS = {"480p": 200, "720p": 60}  # frames a second, on an H200
@@ -216,8 +218,20 @@ def parts(context: Context) -> None:
                 f"tail {name}", inference(lambda: chosen_tail(features, 4 * height, 4 * width)), flops=tail
             ),
         )
+    context.attempt("around the network", lambda: around(context, fast, image, inference))
     if fast.batch_invariant:
         context.attempt("single kernels", lambda: single(context, features, inference))
+
+
+def around(context: Context, fast: GRLCuda, image: Tensor, inference: Callable) -> None:
+    """What a frame's way has besides the network: guard, and samples of 8 bits, 4:2:0."""
+    enlarged = torch.rand(1, 3, *(4 * side for side in image.shape[-2:]), device=context.device, dtype=context.half)
+    target = Format(YUV, 0, 8, 1, 1), Colour(1, False), (0, 0, 0, 0)
+    for name, form, plain in (
+        ("guard", fast.keep, keep), ("samples", lambda x, _: fast.from_rgb(x, *target), lambda x, _: from_rgb(x, *target))
+    ):  # fmt: skip
+        context.measure(f"{name} plain", inference(lambda: plain(enlarged, image)))
+        context.measure(f"{name} {fast.parts[name]}", inference(lambda: form(enlarged, image)))
 
 
 def single(context: Context, x: Tensor, inference: Callable) -> None:

@@ -57,7 +57,8 @@ class Engine:
         self.scale = self.descriptor.result_scale(scale)
         self.network = GraphedNetwork(network, room=graph_bytes(device)) if cuda else network
         self.device, self.dtype, self.guard = device, dtype, guard
-        self.keep: Callable[[Tensor, Tensor], Tensor] = getattr(network, "keep", keep)  # where it can do that faster
+        self.keep: Callable[[Tensor, Tensor], Tensor] = getattr(network, "keep", keep)  # some can do that faster
+        self.from_rgb: Callable[..., list[Tensor]] = getattr(network, "from_rgb", from_rgb)
         self.batch = batch or (4 if cuda else 1)
         self.flights = flights or FLIGHTS
         self.short_of_memory = False
@@ -129,7 +130,7 @@ class Engine:
             more = beyond(samples, conversion.source, conversion.source_colour, scale)
         margin = top, bottom, left, right
         reduction = scale // self.scale
-        planes = from_rgb(enlarged, conversion.target, conversion.target_colour, margin, more, reduction)
+        planes = self.from_rgb(enlarged, conversion.target, conversion.target_colour, margin, more, reduction)
         # A copy of rows with gaps between them would not be asynchronous.
         return [plane.contiguous() for plane in planes]
 

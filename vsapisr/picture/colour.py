@@ -171,6 +171,18 @@ def repeated(x: Tensor, missing: Sequence[int], axis: int) -> Tensor:
     return F.pad(x, [0, 0, *missing] if axis == 2 else [*missing, 0, 0], mode="replicate")
 
 
+@functools.cache
+def shrink_taps(factor: int, place: float) -> tuple[int, tuple[float, ...]]:
+    """What a chroma sample is made of: (first of the luma samples, counted from the first that share it; weights)."""
+    if factor == 1:
+        return 0, (1.0,)
+    position = place * (factor - 1)
+    first = math.floor(position) - 2 * factor + 1
+    weights = [cubic((first + k - position) / factor) / factor for k in range(4 * factor + 1)]
+    whole = sum(weights)
+    return first, tuple(weight / whole for weight in weights)
+
+
 def shrink(
     x: Tensor,
     factor: int,
@@ -185,19 +197,16 @@ def shrink(
     """
     if factor == 1:
         return x.narrow(axis, margin[0], x.shape[axis] - sum(margin))
-    position = place * (factor - 1)
-    first = math.floor(position) - 2 * factor + 1
-    weights = [cubic((first + k - position) / factor) / factor for k in range(4 * factor + 1)]
+    first, weights = shrink_taps(factor, place)
     count = (x.shape[axis] - sum(margin)) // factor
     before, after = -first, first + len(weights) + (count - 1) * factor - count * factor
     missing = [max(before - margin[0], 0), max(after - margin[1], 0)]
     if any(missing):
         x = beyond(x, missing, axis)
     start = margin[0] + missing[0] - before
-    whole = sum(weights)
     picks = (x.narrow(axis, start + k, (count - 1) * factor + 1) for k in range(len(weights)))
     step = (slice(None),) * axis + (slice(None, None, factor),)
-    return total(w / whole * pick[step] for w, pick in zip(weights, picks) if w)
+    return total(w * pick[step] for w, pick in zip(weights, picks) if w)
 
 
 REACH = 4  # samples that a reduction by two sees beyond either end

@@ -24,6 +24,7 @@ from vsapisr.networks.cuda.faults import fatal
 from vsapisr.networks.descriptor import Descriptor
 from vsapisr.networks.grl import GRL, pad_to_window
 from vsapisr.networks.grl_inference import GRLInference
+from vsapisr.picture.colour import YUV, Colour, Format, from_rgb
 from vsapisr.picture.guard import keep
 
 if TYPE_CHECKING:  # Triton need not be there
@@ -35,6 +36,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
 """Of a kernel part's result against the plain one's, as a share of its largest value, 1 at least."""
 TRIAL = (2, 3, 40, 56)  # an odd number of windows on both sides, all four classes of shifted ones
 TIMED = (1, 3, 256, 256)
+SAMPLES = (Format(YUV, 0, 8, 1, 1), Colour(1, False), (8, 0, 4, 12))
 USES = ("auto", "kernels", "plain")
 
 
@@ -50,11 +52,12 @@ def kernels_possible(device: torch.device, dtype: torch.dtype) -> bool:
 
 @dataclass(frozen=True)
 class Parts:
-    """The network by kernels, and the guard of its colours."""
+    """By kernels: the network, the guard of its colours, the samples of its result."""
 
     body: KernelBody
     tail: KernelTail
     guard: Callable[[Tensor, Tensor], Tensor]
+    samples: Callable[[Tensor, Format, Colour, tuple[int, int, int, int]], list[Tensor]]
 
 
 class GRLCuda(nn.Module):
@@ -74,6 +77,7 @@ class GRLCuda(nn.Module):
         self.kernel_body: Callable[[Tensor], Tensor] | None = None
         self.kernel_tail: Callable[[Tensor, int, int], Tensor] | None = None
         self.kernel_guard: Callable[[Tensor, Tensor], Tensor] | None = None
+        self.kernel_samples: Callable[[Tensor, Format, Colour, tuple[int, int, int, int]], list[Tensor]] | None = None
         self.lock, self.ready = threading.Lock(), False
         self._source: GRL | None = grl
 
@@ -91,7 +95,12 @@ class GRLCuda(nn.Module):
     @property
     def parts(self) -> dict[str, str]:
         """What runs: ``kernels`` or ``plain`` for each part."""
-        used = {"body": self.kernel_body, "tail": self.kernel_tail, "guard": self.kernel_guard}
+        used = {
+            "body": self.kernel_body,
+            "tail": self.kernel_tail,
+            "guard": self.kernel_guard,
+            "samples": self.kernel_samples,
+        }
         return {part: "kernels" if kernels else "plain" for part, kernels in used.items()}
 
     def held(self, batch: int, height: int, width: int) -> object:
@@ -125,7 +134,7 @@ class GRLCuda(nn.Module):
                     log.warning(
                         "fast kernels cannot be used on %s, going on without: %s", self.device, first_line(error)
                     )
-                    self.kernel_body = self.kernel_tail = self.kernel_guard = None
+                    self.kernel_body = self.kernel_tail = self.kernel_guard = self.kernel_samples = None
             self.ready = True
 
     def take_kernels(self, grl: GRL) -> None:
@@ -147,18 +156,19 @@ class GRLCuda(nn.Module):
             self.kernel_tail = lambda x, height, width: parts.tail(x, height, width, tilings)
         if right.get("guard"):
             self.kernel_guard = parts.guard
+        if right.get("samples"):
+            self.kernel_samples = parts.samples
         for part, kind in self.parts.items():
             log.info("%s on %s: %s", part, self.device, "kernels" if kind == "kernels" else "plain form")
 
     def made(self, grl: GRL) -> Parts:
+        from vsapisr.networks.cuda.kernels import guard, samples
         from vsapisr.networks.cuda.kernels.form import KernelBody, KernelTail
-        from vsapisr.networks.cuda.kernels.guard import keep as keep_by_kernel
 
         grl = copy.deepcopy(grl).to("cpu").float().eval().requires_grad_(False)
         with torch.no_grad():
-            return Parts(
-                KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device), keep_by_kernel
-            )
+            body, tail = KernelBody(grl, self.dtype, self.device), KernelTail(grl, self.dtype, self.device)
+        return Parts(body, tail, guard.keep, samples.from_rgb)
 
     def agrees(self, parts: Parts, tilings: Tilings, names: Sequence[str]) -> dict[str, bool]:
         """Whether each of ``names`` gives what the plain form gives."""
@@ -176,6 +186,10 @@ class GRLCuda(nn.Module):
                 lambda: self.plain_tail(features, height, width),
             ),
             "guard": (lambda: parts.guard(made_up.clone(), quiet), lambda: keep(made_up.clone(), quiet)),
+            "samples": (
+                lambda: levels(parts.samples(made_up[:1], *SAMPLES)),
+                lambda: levels(from_rgb(made_up[:1], *SAMPLES)),
+            ),
         }
         return {name: self.same(name, *calls[name]) for name in names}
 
@@ -216,13 +230,14 @@ class GRLCuda(nn.Module):
         image = torch.rand(TIMED, device=self.device, dtype=self.dtype)
         features, side = self.plain_body(image), 4 * TIMED[2]
         enlarged = torch.rand(*TIMED[:2], side, side, device=self.device, dtype=self.dtype)
-        calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+        calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
             "body": (lambda: parts.body(image, tilings), lambda: self.plain_body(image)),
             "tail": (
                 lambda: parts.tail(features, side, side, tilings),
                 lambda: self.plain_tail(features, side, side),
             ),
             "guard": (lambda: parts.guard(enlarged, image), lambda: keep(enlarged, image)),
+            "samples": (lambda: parts.samples(enlarged, *SAMPLES), lambda: from_rgb(enlarged, *SAMPLES)),
         }
         return {name: milliseconds(calls[name][0]) < milliseconds(calls[name][1]) for name in names}
 
@@ -231,6 +246,20 @@ class GRLCuda(nn.Module):
         if self.kernel_guard and enlarged.is_contiguous() and source.is_contiguous():
             return self.kernel_guard(enlarged, source)
         return keep(enlarged, source)
+
+    def from_rgb(
+        self,
+        rgb: Tensor,
+        format: Format,
+        colour: Colour,
+        margin: tuple[int, int, int, int],
+        more: Tensor | float = 0.0,
+        reduction: int = 1,
+    ) -> list[Tensor]:
+        """See :func:`vsapisr.picture.colour.from_rgb`; after a call of the network."""
+        if self.kernel_samples and not isinstance(more, Tensor) and reduction == 1 and rgb.stride(-1) == 1:
+            return self.kernel_samples(rgb, format, colour, margin)
+        return from_rgb(rgb, format, colour, margin, more, reduction)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
@@ -244,6 +273,11 @@ class GRLCuda(nn.Module):
             x = (self.kernel_body or self.plain_body)(x)
             out = (self.kernel_tail or self.plain_tail)(x, self.scale * height, self.scale * width)
             return out.float() if image.dtype == torch.float32 else out
+
+
+def levels(planes: list[Tensor]) -> Tensor:
+    """Samples of 8 bits as shares of what may differ from one another by a level."""
+    return torch.cat([plane.flatten().float() for plane in planes]) / 100
 
 
 def first_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vsapisr.errors import WeightsError
 from vsapisr.networks.cuda.faults import fatal
-from vsapisr.networks.cuda.kernels import block, conv, ends, guard
+from vsapisr.networks.cuda.kernels import block, conv, ends, guard, samples
 from vsapisr.networks.cuda.kernels.block import BlockTiling, PackedBlock
 from vsapisr.networks.cuda.kernels.conv import PLANES, ConvTiling, PackedConv, Rows
 from vsapisr.networks.cuda.kernels.form import Tilings
@@ -138,7 +138,7 @@ def measure(grl: GRL, dtype: torch.dtype, device: torch.device, chooser: Chooser
 
 def key(grl: GRL, dtype: torch.dtype, device: torch.device) -> str:
     """Everything that the choice depends on: device, compiler, kernels, hyperparameters, type."""
-    files = (*(str(module.__file__) for module in (block, conv, ends, guard)), __file__)
+    files = (*(str(module.__file__) for module in (block, conv, ends, guard, samples)), __file__)
     sources = b"".join(Path(file).read_bytes() for file in files)
     parts = (
         torch.cuda.get_device_name(device),

@@ -25,7 +25,7 @@ log = logging.getLogger("vsapisr")
 
 SECONDS = 300  # for one process; compiling everything takes about half a minute
 TRIES = 8
-PARTS = ("body", "tail", "guard")
+PARTS = ("body", "tail", "guard", "samples")
 ENDED = (-2, -9, -15, 130, 137, 143, 0xC000013A)
 """Exit statuses of a process that somebody ended: signals, as shells say them, Ctrl-C in Windows."""
 
