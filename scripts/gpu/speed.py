@@ -227,9 +227,11 @@ def around(context: Context, fast: GRLCuda, image: Tensor, inference: Callable) 
     """What a frame's way has besides the network: guard, and samples of 8 bits, 4:2:0."""
     enlarged = torch.rand(1, 3, *(4 * side for side in image.shape[-2:]), device=context.device, dtype=context.half)
     target = Format(YUV, 0, 8, 1, 1), Colour(1, False), (0, 0, 0, 0)
-    for name, form, plain in (
-        ("guard", fast.keep, keep), ("samples", lambda x, _: fast.from_rgb(x, *target), lambda x, _: from_rgb(x, *target))
-    ):  # fmt: skip
+    both = {
+        "guard": (keep, fast.keep),
+        "samples": (lambda x, _: from_rgb(x, *target), lambda x, _: fast.from_rgb(x, *target)),
+    }
+    for name, (plain, form) in both.items():
         context.measure(f"{name} plain", inference(lambda: plain(enlarged, image)))
         context.measure(f"{name} {fast.parts[name]}", inference(lambda: form(enlarged, image)))
 
