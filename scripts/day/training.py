@@ -59,7 +59,7 @@ GOALS = {
     ),
     "restore": Goal(
         "restore",
-        0.2,
+        0.35,
         1e-4,
         4e-4,
         0.997,
