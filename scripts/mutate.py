@@ -34,6 +34,7 @@ EXPLAINED: dict[str, str] = {
     "for count in range(1, max(total // multiple, 1) + 1):": "more divisions are tried, and are no smaller",
     "if any(0 < side <= 2 * overlap for side in tilesize):: 1": "a side of 1 is no multiple and refused before",
     "if side <= 2 * overlap and count > 1:": "such a side is no smaller than the one before",
+    "if not found or side < found[-1][0]:: side <= found[-1][0]": "the same side once more changes no minimum",
 }
 """Line of the source, or line and new part: why a change there cannot be noticed."""
 SWAPS: dict[type, type] = {

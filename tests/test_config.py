@@ -20,6 +20,8 @@ from vsapisr.errors import ArgumentError
         ({"overlap": 12}, "overlap must be a multiple of 8, got 12"),
         ({"precision": "half"}, "precision must be one of auto, fp32, fp16, bf16, got 'half'"),
         ({"tilesize": 12, "overlap": 0}, "tilesize must be multiples of 8, got 12"),
+        ({"scale": 3}, "scale must be 2 or 4, got 3"),
+        ({"scale": 5}, "scale must be 2 or 4, got 5"),
         ({"reuse": 3}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got 3"),
         ({"reuse": -1}, "reuse must be 0 (off), 1 (equal tiles) or 2 (nearly equal ones too), got -1"),
         ({"threshold": -0.5}, "threshold must be 0 to 16, got -0.5"),
@@ -44,7 +46,7 @@ def test_what_is_refused(arguments, message):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"reuse": 0}, {"reuse": 2}, {"threshold": 0.0}, {"threshold": 16.0}, {"interval": 1}, {"interval": 64},
+        {"scale": 2}, {"scale": 4}, {"reuse": 0}, {"reuse": 2}, {"threshold": 0.0}, {"threshold": 16.0}, {"interval": 1}, {"interval": 64},
         {"cache": 0}, {"guard": 0}, {"guard": 1}, {"batch": 0}, {"batch": 64}, {"num_streams": 0}, {"num_streams": 16},
         {"tilesize": [24, 0], "overlap": 8}, {"tilesize": [8, 8], "overlap": 0}, {"overlap": 0}, {"tilesize": [0]},
     ],
@@ -52,6 +54,25 @@ def test_what_is_refused(arguments, message):
 def test_the_ends_of_each_range_are_accepted(arguments):
     made = UpscaleConfig.from_arguments(arguments)
     assert all(getattr(made, name) == value for name, value in arguments.items() if name != "tilesize")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({}, []),
+        ({"cache": 64}, []),
+        ({"cache": 64, "reuse": 0}, ["cache"]),
+        ({"reuse": 0}, []),
+        ({"num_streams": 2}, []),
+        ({"num_streams": 2, "device": "cpu"}, ["num_streams"]),
+        ({"device": "cpu"}, []),
+        ({"threshold": 2.0, "interval": 8}, ["threshold", "interval"]),
+        ({"threshold": 2.0, "interval": 8, "reuse": 2}, []),
+    ],
+)
+def test_what_has_no_effect_is_said(arguments, named):
+    lines = UpscaleConfig.from_arguments(arguments).without_effect()
+    assert [line.split()[0] for line in lines] == named and all("no effect" in line for line in lines)
 
 
 def test_defaults():
