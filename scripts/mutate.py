@@ -34,9 +34,19 @@ EXPLAINED: dict[str, str] = {
     "for count in range(1, max(total // multiple, 1) + 1):": "more divisions are tried, and are no smaller",
     "if any(0 < side <= 2 * overlap for side in tilesize):: 1": "a side of 1 is no multiple and refused before",
     "if side <= 2 * overlap and count > 1:": "such a side is no smaller than the one before",
+    "_CONSTANTS = np.random.default_rng(": "other numbers would do as well",
+    "_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)": "other numbers would do as well",
+    "grids[small] = grids[small] + grid if small in grids else grid": "differences of sums of products are as good",
+    "x = plane_words(plane, columns) ^ constants[-1, -1]": "other numbers would do as well",
+    "x ^= x >> np.uint64(32)": "other mixing would do as well",
+    "factors = np.tile(": "what is too much is cut off",
+    "x = x.reshape(*x.shape[:1], -1, per_block)": "NumPy takes every negative number for the same",
+    "if per_block > 1:": "the sum over a single word is the word",
+    "return words if word == 8 else words.astype(np.uint64)": "they become 64 bits in the next sum",
+    "down, right = (-(-(MARGIN << shift) // BLOCK) if shift else 0 for shift in format.subsampling(1)): 2": "both alike",
     "if not found or side < found[-1][0]:: side <= found[-1][0]": "the same side once more changes no minimum",
 }
-"""Line of the source, or line and new part: why a change there cannot be noticed."""
+"""Beginning of a line of the source, or line and new part: why a change there cannot be noticed."""
 SWAPS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult,
     ast.Mod: ast.FloorDiv, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.Lt: ast.LtE, ast.LtE: ast.Lt,
@@ -140,7 +150,9 @@ def main() -> int:
             count += 1
             if not noticed(name, path, whole, TESTS[name]):
                 line = lines[int(old.partition(":")[0]) - 1].strip()
-                why = EXPLAINED.get(line) or EXPLAINED.get(f"{line}: {new}")
+                why = EXPLAINED.get(f"{line}: {new}") or next(
+                    (why for start, why in EXPLAINED.items() if line.startswith(start)), None
+                )
                 survivors += not why
                 print(f"  {name}:{old} -> {new}" + (f"  ({why})" if why else ""), flush=True)
         print(f"{name}: {count} changes, {survivors} not noticed and not explained", flush=True)

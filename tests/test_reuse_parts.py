@@ -60,6 +60,32 @@ def test_every_sample_that_a_tile_reads_is_in_its_key(data):
     assert np.array_equal(after.changed(before), before.changed(after))
 
 
+@pytest.mark.parametrize(
+    ("format", "halo"),
+    [
+        (Format(YUV, 0, 8, 1, 1), (1, 1)), (Format(YUV, 0, 10, 1, 0), (0, 1)), (Format(YUV, 0, 8, 0, 1), (1, 0)),
+        (Format(YUV, 0, 8, 2, 2), (2, 2)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("number", [1, 2])
+def test_how_far_a_tile_sees_in_subsampled_planes(format: Format, halo: tuple[int, int], number: int) -> None:
+    """A tile of 2x2 blocks in the middle of 8x8: which changed blocks of chroma are in its key, and which not."""
+    planes = planes_of(format, 64, 64, 3)
+    before = signature(planes, format)
+    tile = tiles.Tile(tiles.Span(24, 40, 24, 40), tiles.Span(24, 40, 24, 40))
+    down, right = format.subsampling(number)
+    for row, column in np.ndindex(8, 8):
+        sample = planes[number].view(np.uint8 if format.bits_per_sample == 8 else np.uint16)
+        sample[row * 8 >> down, column * 8 >> right] ^= 1
+        after = signature(planes, format)
+        seen = 3 - halo[0] <= row <= 4 + halo[0] and 3 - halo[1] <= column <= 4 + halo[1]
+        assert (before.key(tile) != after.key(tile)) == seen, (row, column)
+        reached = np.zeros((8, 8), bool)
+        reached[max(row - halo[0], 0) : row + halo[0] + 1, max(column - halo[1], 0) : column + halo[1] + 1] = True
+        assert np.array_equal(after.changed(before), reached)
+        sample[row * 8 >> down, column * 8 >> right] ^= 1
+
+
 def test_signatures_of_many_blocks_differ():
     """Also where changes are small and in the last sample of rows, where a plain sum of products would be weak."""
     plane = np.full((8 * 256, 8 * 64), 90, np.uint8)
