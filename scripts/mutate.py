@@ -23,7 +23,7 @@ TESTS = {
     "vsapisr.picture.tiles": ["tests/test_tiles.py"],
     "vsapisr.reuse.pyramid": ["tests/test_reuse_parts.py"],
     "vsapisr.reuse.signature": ["tests/test_reuse_parts.py"],
-    "vsapisr.reuse.cache": ["tests/test_reuse_parts.py"],
+    "vsapisr.reuse.cache": ["tests/test_reuse.py", "tests/test_reuse_parts.py"],
     "vsapisr.picture.colour": ["tests/test_frames.py", "tests/test_filter.py"],
     "vsapisr.config": ["tests/test_config.py"],
     "train.data.pseudo_gt": ["tests/test_lines.py"],
@@ -43,7 +43,10 @@ EXPLAINED: dict[str, str] = {
     "x = x.reshape(*x.shape[:1], -1, per_block)": "NumPy takes every negative number for the same",
     "if per_block > 1:": "the sum over a single word is the word",
     "return words if word == 8 else words.astype(np.uint64)": "they become 64 bits in the next sum",
-    "down, right = (-(-(MARGIN << shift) // BLOCK) if shift else 0 for shift in format.subsampling(1)): 2": "both alike",
+    "down, right = (-(-(MARGIN << shift) ": "planes 1 and 2 are alike, and what is too far is tested",
+    "longest.get(last - first, 0), ": "every group is longer than a pixel; other keys are tested",
+    "if len(parts) == 1 and parts[0].tile == tile:": "a branch of one part, which is itself, is divided like it",
+    "found.append(Branch(here, cells, parts) if len(parts) > 1": "a branch of one part is divided like it",
     "if not found or side < found[-1][0]:: side <= found[-1][0]": "the same side once more changes no minimum",
 }
 """Beginning of a line of the source, or line and new part: why a change there cannot be noticed."""

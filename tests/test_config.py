@@ -46,7 +46,8 @@ def test_what_is_refused(arguments, message):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"scale": 2}, {"scale": 4}, {"reuse": 0}, {"reuse": 2}, {"threshold": 0.0}, {"threshold": 16.0}, {"interval": 1}, {"interval": 64},
+        {"scale": 2}, {"scale": 4},
+        {"reuse": 0}, {"reuse": 2}, {"threshold": 0.0}, {"threshold": 16.0}, {"interval": 1}, {"interval": 64},
         {"cache": 0}, {"guard": 0}, {"guard": 1}, {"batch": 0}, {"batch": 64}, {"num_streams": 0}, {"num_streams": 16},
         {"tilesize": [24, 0], "overlap": 8}, {"tilesize": [8, 8], "overlap": 0}, {"overlap": 0}, {"tilesize": [0]},
     ],

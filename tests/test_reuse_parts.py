@@ -12,7 +12,7 @@ from vsapisr.picture import tiles
 from vsapisr.picture.colour import GRAY, RGB, YUV, Format
 from vsapisr.picture.planes import NUMPY, views
 from vsapisr.reuse.cache import same
-from vsapisr.reuse.pyramid import CELL, Pyramid
+from vsapisr.reuse.pyramid import CELL, Pyramid, axis_spans
 from vsapisr.reuse.signature import BLOCK, signature
 
 FORMATS = [
@@ -153,3 +153,33 @@ def test_a_tile_is_touched_by_the_blocks_it_reads_alone():
         changed = np.zeros(shape, bool)
         changed[place] = True
         assert pyramid.touched(changed).any()
+
+
+@pytest.mark.parametrize("side", [4, 2, 1])
+def test_what_moves_alone_is_the_largest_tile_that_fits(side: int) -> None:
+    """A square of so many cells moves in a frame of 10x6 cells: one tile of it, and cells around."""
+    width, height = 640, 384
+    pyramid = Pyramid(width, height, tiles.plan(width, height, (width, height), 8), 8)
+    inside = np.zeros((8, 8), bool)
+    inside[2:6, 2:6] = True  # of a cell: its neighbours do not see them
+    cells = np.zeros((6, 10), bool)
+    cells[:side, 4 : 4 + side] = True
+    chosen = pyramid.choose(np.kron(cells, inside).astype(bool), None)
+    large = [t for t in chosen if t.y.keep_stop - t.y.keep_start > CELL]
+    assert len(chosen) == 60 - side**2 + 1 and len(pyramid.cells) == 60
+    if side > 1:
+        (tile,) = large
+        assert (tile.y.keep_start, tile.y.keep_stop) == (0, 64 * side)
+        assert (tile.x.keep_start, tile.x.keep_stop) == (256, 256 + 64 * side)
+        assert tile.x.stop - tile.x.start == 64 * side + 16, "8 pixels more on both sides"
+
+
+@pytest.mark.parametrize(("length", "count"), [(408, 7), (520, 9), (600, 10), (640, 10), (648, 11), (64, 1), (72, 2)])
+def test_spans_of_as_many_cells_have_one_length(length: int, count: int) -> None:
+    spans = axis_spans(tiles.Span(0, length, 0, length), length, 8, 8)
+    found: dict[int, set[int]] = {}
+    for (first, last), span in spans.items():
+        found.setdefault(last - first, set()).add(span.stop - span.start)
+        assert span.start <= span.keep_start < span.keep_stop <= span.stop
+    assert all(len(lengths) == 1 for lengths in found.values())
+    assert sum(last - first == 1 for first, last in spans) == count and max(found[1]) <= min(80, length)
