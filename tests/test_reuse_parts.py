@@ -86,6 +86,14 @@ def test_how_far_a_tile_sees_in_subsampled_planes(format: Format, halo: tuple[in
         sample[row * 8 >> down, column * 8 >> right] ^= 1
 
 
+@pytest.mark.parametrize("format", [Format(GRAY, 0, 8), Format(GRAY, 0, 16), Format(YUV, 0, 8, 1, 1)])
+def test_one_signature_a_block(format: Format) -> None:
+    for width, height in ((w, h) for w in range(4, 40, 4) for h in (8, 12)):
+        found = signature(planes_of(format, width, height, 1), format)
+        for grid in (found.full, found.chroma):
+            assert grid is None or grid.shape == (-(-height // 8), -(-width // 8))
+
+
 def test_signatures_of_many_blocks_differ():
     """Also where changes are small and in the last sample of rows, where a plain sum of products would be weak."""
     plane = np.full((8 * 256, 8 * 64), 90, np.uint8)
