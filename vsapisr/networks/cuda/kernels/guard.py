@@ -44,29 +44,11 @@ def flat(value, low, high, SPANS: tl.constexpr):
     return tl.minimum(tl.maximum(value, low - room), high + room)
 
 
-@triton.jit(do_not_specialize=["height"])
-def guard_kernel(
-    source,
-    enlarged,
-    height,
-    width,
-    BLOCK: tl.constexpr,
-    SCALE: tl.constexpr,
-    RADIUS: tl.constexpr,
-    KR: tl.constexpr,
-    KG: tl.constexpr,
-    KB: tl.constexpr,
-    SHARE: tl.constexpr,
-    SPANS: tl.constexpr,
-    MARGIN: tl.constexpr,
-    SLOPE: tl.constexpr,
-    FLAT: tl.constexpr,
-):
-    """(B, 3, height, width) source, (B, 3, SCALE * height, SCALE * width) enlarged, which is changed in place."""
-    x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    y, image = tl.program_id(1), tl.program_id(2).to(tl.int64)
+@triton.jit
+def extremes(source, x, y, height, width, BLOCK: tl.constexpr, RADIUS: tl.constexpr,
+             KR: tl.constexpr, KG: tl.constexpr, KB: tl.constexpr):  # fmt: skip
+    """Least and largest R, G, B, R - Y, B - Y around the pixels (y, x) of three planes of height x width."""
     area = height.to(tl.int64) * width
-    source += image * 3 * area
     red_low = tl.full((BLOCK,), float("inf"), tl.float32)
     green_low, blue_low, rim_low, rib_low = red_low, red_low, red_low, red_low
     red_high, green_high, blue_high, rim_high, rib_high = -red_low, -red_low, -red_low, -red_low, -red_low
@@ -74,17 +56,34 @@ def guard_kernel(
         for step in tl.static_range(2 * RADIUS + 1):
             # Beyond the sides the outermost pixel once more, which changes no extreme.
             place = source + row * width + tl.minimum(tl.maximum(x + step - RADIUS, 0), width - 1)
-            inside = x < width
-            red = tl.load(place, mask=inside, other=0.0).to(tl.float32)
-            green = tl.load(place + area, mask=inside, other=0.0).to(tl.float32)
-            blue = tl.load(place + 2 * area, mask=inside, other=0.0).to(tl.float32)
+            red = tl.load(place, mask=x < width, other=0.0).to(tl.float32)
+            green = tl.load(place + area, mask=x < width, other=0.0).to(tl.float32)
+            blue = tl.load(place + 2 * area, mask=x < width, other=0.0).to(tl.float32)
             rim, rib, _luma = colour(red, green, blue, KR, KG, KB)
             red_low, red_high = tl.minimum(red_low, red), tl.maximum(red_high, red)
             green_low, green_high = tl.minimum(green_low, green), tl.maximum(green_high, green)
             blue_low, blue_high = tl.minimum(blue_low, blue), tl.maximum(blue_high, blue)
             rim_low, rim_high = tl.minimum(rim_low, rim), tl.maximum(rim_high, rim)
             rib_low, rib_high = tl.minimum(rib_low, rib), tl.maximum(rib_high, rib)
+    return red_low, red_high, green_low, green_high, blue_low, blue_high, rim_low, rim_high, rib_low, rib_high
+
+
+@triton.jit(do_not_specialize=["height"])
+def guard_kernel(
+    source, enlarged, height, width,
+    BLOCK: tl.constexpr, SCALE: tl.constexpr, RADIUS: tl.constexpr, KR: tl.constexpr, KG: tl.constexpr,
+    KB: tl.constexpr, SHARE: tl.constexpr, SPANS: tl.constexpr, MARGIN: tl.constexpr, SLOPE: tl.constexpr,
+    FLAT: tl.constexpr,
+):  # fmt: skip
+    """(B, 3, height, width) source, (B, 3, SCALE * height, SCALE * width) enlarged, which is changed in place."""
+    x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    y, image = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    area = height.to(tl.int64) * width
+    red_low, red_high, green_low, green_high, blue_low, blue_high, rim_low, rim_high, rib_low, rib_high = extremes(
+        source + image * 3 * area, x, y, height, width, BLOCK, RADIUS, KR, KG, KB
+    )
     across = tl.arange(0, SCALE)
+    kind = enlarged.dtype.element_ty
     kept = (x < width)[:, None] & (across < SCALE)[None, :]
     target = enlarged + image * 3 * area * SCALE * SCALE + (x * SCALE)[:, None] + across[None, :]
     for down in tl.static_range(SCALE):
@@ -99,7 +98,6 @@ def guard_kernel(
         red = flat(red + more_red, red_low[:, None], red_high[:, None], FLAT)
         green = flat(green, green_low[:, None], green_high[:, None], FLAT)
         blue = flat(blue + more_blue, blue_low[:, None], blue_high[:, None], FLAT)
-        kind = enlarged.dtype.element_ty
         tl.store(place, red.to(kind), mask=kept)
         tl.store(place + area * SCALE * SCALE, green.to(kind), mask=kept)
         tl.store(place + 2 * area * SCALE * SCALE, blue.to(kind), mask=kept)
