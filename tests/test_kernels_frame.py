@@ -15,13 +15,17 @@ if not CUDA:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
 pytest.importorskip("triton")
 
+from tests.networks import perturbed  # noqa: E402
+from vsapisr.networks.cuda.grl_cuda import GRLCuda  # noqa: E402
 from vsapisr.networks.cuda.kernels import samples  # noqa: E402
 from vsapisr.networks.cuda.kernels.guard import keep as by_kernel  # noqa: E402
+from vsapisr.networks.grl import GRLConfig  # noqa: E402
 from vsapisr.picture.colour import GRAY, RGB, YUV, Colour, Format, from_rgb  # noqa: E402
 from vsapisr.picture.guard import keep  # noqa: E402
 
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 DTYPE = torch.float16 if CUDA else torch.float32
+NARROW = GRLConfig(dim=32, depths=(1,), heads_window=1, heads_stripe=1, mlp_dim=64, bias_dim=16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, *([] if CUDA else [torch.float32])])
@@ -69,6 +73,22 @@ def test_samples(format: Format, colour: Colour) -> None:
             assert apart.max() < (1e-6 if format.bits_per_sample == 32 else 1e-3)
         else:
             assert apart.max() <= 1 and (apart > 0).double().mean() < (0.02 if format.bits_per_sample < 16 else 0.05)
+
+
+def test_samples_go_on_without_a_kernel_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """As where a format needs code that the compiler refuses."""
+
+    def fails(*_: object) -> list[torch.Tensor]:
+        raise RuntimeError("PassManager::run failed")
+
+    form = GRLCuda(perturbed(NARROW), DTYPE, DEVICE, use="plain")
+    form.kernel_samples = fails
+    rgb, (format, colour) = torch.rand(1, 3, 16, 16).to(DEVICE, DTYPE), FORMATS[1]
+    for _ in range(2):
+        got = form.from_rgb(rgb, format, colour, (0, 0, 0, 0))
+        for plane, want in zip(got, from_rgb(rgb, format, colour, (0, 0, 0, 0)), strict=True):
+            assert torch.equal(plane, want)
+    assert caplog.text.count("fast samples do not run") == 1 and form.parts["samples"] == "plain"
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,13 @@ class GRLCuda(nn.Module):
     ) -> list[Tensor]:
         """See :func:`vsapisr.picture.colour.from_rgb`; after a call of the network."""
         if self.kernel_samples and not isinstance(more, Tensor) and reduction == 1 and rgb.stride(-1) == 1:
-            return self.kernel_samples(rgb, format, colour, margin)
+            try:
+                return self.kernel_samples(rgb, format, colour, margin)
+            except Exception as error:  # it is compiled anew for another format than the one that was tried
+                if fatal(error):
+                    raise
+                log.warning("fast samples do not run on %s, going on without: %s", self.device, first_line(error))
+                self.kernel_samples = None
         return from_rgb(rgb, format, colour, margin, more, reduction)
 
     @torch.no_grad()
