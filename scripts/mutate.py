@@ -44,7 +44,8 @@ EXPLAINED: dict[str, str] = {
     "if per_block > 1:": "the sum over a single word is the word",
     "return words if word == 8 else words.astype(np.uint64)": "they become 64 bits in the next sum",
     "down, right = (-(-(MARGIN << shift) ": "planes 1 and 2 are alike, and what is too far is tested",
-    "longest.get(last - first, 0), ": "every group is longer than a pixel; other keys are tested",
+    "longest.get(last - first, 0), padded(edges[last], multiple) - edges[first] + 2 * overlap"
+    ": 1": "every group is longer than a pixel",
     "if len(parts) == 1 and parts[0].tile == tile:": "a branch of one part, which is itself, is divided like it",
     "found.append(Branch(here, cells, parts) if len(parts) > 1": "a branch of one part is divided like it",
     "if not found or side < found[-1][0]:: side <= found[-1][0]": "the same side once more changes no minimum",

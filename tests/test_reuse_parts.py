@@ -188,6 +188,7 @@ def test_spans_of_as_many_cells_have_one_length(length: int, count: int) -> None
     found: dict[int, set[int]] = {}
     for (first, last), span in spans.items():
         found.setdefault(last - first, set()).add(span.stop - span.start)
-        assert span.start <= span.keep_start < span.keep_stop <= span.stop
+        assert span.start == 0 or span.keep_start - span.start >= 8
+        assert span.stop == length or span.stop - span.keep_stop >= 8
     assert all(len(lengths) == 1 for lengths in found.values())
     assert sum(last - first == 1 for first, last in spans) == count and max(found[1]) <= min(80, length)
